@@ -10,7 +10,7 @@
 #
 # Rust: the wasm targets of the rustup toolchain in use, when it has them (`rustup target add wasm32-wasip1
 # wasm32-unknown-unknown`); else Debian's rustc-web, unpacked (not installed) in ${SERVERLEDGE_TOOLS:-.tools}/rust-wasm.
-# C: clang and wasi-libc, installed from Debian when they are missing. JavaScript: the same, and the sources of QuickJS in a Rust package.
+# C: clang and wasi-libc, installed from Debian when they are missing. JavaScript: both, and the sources of QuickJS in a Rust package.
 set -euo pipefail
 export LC_ALL=C
 
@@ -29,11 +29,11 @@ tools=$(realpath -m "${SERVERLEDGE_TOOLS:-$root/.tools}")/rust-wasm
 tools_version=2
 
 commands=(hello markdown sieve thumbnail) # Rust, wasm32-wasip1
-reactors=(call-chain)                     # Rust, wasm32-unknown-unknown
-components=(echo-cli echo-concurrent-cli echo-http echo-service fetch-cli fetch-http fetch-service) # Rust, wasm32-unknown-unknown, made a component by its linker
+reactors=(call-chain counter)             # Rust, wasm32-unknown-unknown
+components=(echo-cli echo-concurrent-cli echo-http echo-service fetch-cli fetch-http fetch-service kv-http) # Rust, wasm32-unknown-unknown, made a component by its linker
 c_guests=(call-c word-count)
 wat_guests=(add)
-javascript_guests=(javascript) # C, with the sources of QuickJS
+javascript_guests=(javascript) # C, with the sources of QuickJS, and Rust, wasm32-wasip1
 rust_guests=("${commands[@]}" "${reactors[@]}" "${components[@]}")
 guests=("${rust_guests[@]}" "${c_guests[@]}" "${wat_guests[@]}" "${javascript_guests[@]}")
 
@@ -66,7 +66,8 @@ sources() {
 
 javascript_sources() {
     (cd "$root" && find "$1" -path "$1/tests" -prune -o -type f \
-        \( -name '*.c' -o -name '*.h' -o -name '*.awk' -o -name '*.patch' -o -path '*/prelude/*.js' -o -path '*/quickjs/Cargo.*' \) -print) | sort
+        \( -name '*.c' -o -name '*.h' -o -name '*.awk' -o -name '*.patch' -o -path '*/prelude/*.js' -o -path '*/quickjs/Cargo.*' \
+        -o -path '*/library/*.rs' -o -path '*/library/Cargo.*' \) -print) | sort
 }
 
 # What the record of a guest should say now. A record holds one file a line, so that two of them can be compared by lines.
@@ -284,15 +285,22 @@ prepare_rust() {
     fi
 }
 
+c_compiler() {
+    printf '%s, %s, wasi-libc %s\n' "$(clang --version | head -1)" "$(wasm-ld --version)" \
+        "$(dpkg-query -W -f '${Version}' wasi-libc 2>/dev/null || echo unknown)"
+}
+
 # Everything whose version can change a module's bytes.
 compiler() {
     local guest=$1
     if contains "$guest" "${rust_guests[@]}"; then
         printf '%s, %s, %s, %s\n' "$("$wasm_rustc" --version)" "$rust_origin" "$(cargo --version)" \
             "$("$(linkers)/gcc-ld/wasm-ld" --version | sed 's/ (.*//')"
-    elif contains "$guest" "${c_guests[@]}" "${javascript_guests[@]}"; then
-        printf '%s, %s, wasi-libc %s\n' "$(clang --version | head -1)" "$(wasm-ld --version)" \
-            "$(dpkg-query -W -f '${Version}' wasi-libc 2>/dev/null || echo unknown)"
+    elif contains "$guest" "${c_guests[@]}"; then
+        c_compiler
+    elif contains "$guest" "${javascript_guests[@]}"; then
+        printf '%s, %s, %s, %s, %s\n' "$(c_compiler)" "$("$wasm_rustc" --version)" "$rust_origin" "$(cargo --version)" \
+            "$(gzip --version | head -1)"
     else
         printf 'crate wat %s\n' "$(grep -A1 '^name = "wat"$' "$examples/Cargo.lock" | sed -n 's/^version = "\(.*\)"$/\1/p')"
     fi
@@ -366,7 +374,9 @@ rebuild() {
 
 rebuild_javascript() {
     target_dir=$examples/target
+    write_wrapper
     prepare_c
+    prepare_rust
     build_javascript "$work/modules"
     refuse_machine_paths "$work/modules/javascript/javascript.wasm"
     keep "${javascript_guests[@]}"

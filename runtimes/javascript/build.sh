@@ -2,29 +2,71 @@
 # How the JavaScript guest is built: part of scripts/build-guests.sh, which has the compilers ready, and `$work`, `$root`, `say` and
 # `fail`. QuickJS is compiled as it was published, but for quickjs/engine.patch and the frames of stack-frames.awk.
 
-prelude_files=(globals warnings errors console encoding url clone crypto timers invocation locale load fetch)
+prelude_files=(globals warnings errors console encoding url clone crypto timers invocation locale load kv bcrypt
+    interfaces encodings events streambase readable writable streams textstreams compression blob formdata messages
+    reports navigator performance urlpattern fetch serve
+    keyformats subtle buffer node-crypto node-path node-querystring node-decoder node-events node-util node-assert
+    node-url)
 
 # A file of the prelude with its lines, but without their indentation and comments.
 prelude_file() { sed -e 's/^ *//' -e 's|^//.*||' "prelude/$1.js"; }
 
-# How far into a page the memory behind the prelude's texts begins: the multiple of 512 with which a short call writes the fewest
-# pages, 17 of 17 to 21 (tests/guest.js, pagesChanged).
-heap_offset=3584
+# What a file says in its first lines: `// names: …`, the names for which it is loaded, or `// needs: …`, the files before it.
+# Fails if there is no such line.
+prelude_header() {
+    local lines
+    lines=$(sed -n -e '11q' -e "s|^// $2:||p" "prelude/$1.js" | tr -s ' \n' ' ' | sed -e 's/^ //' -e 's/ $//')
+    sed 10q "prelude/$1.js" | grep -q "^// $2:" && printf '%s' "$lines"
+}
 
-# The files of the prelude in C, in the order in which they run: a table, and their texts with a zero behind each. The texts take
-# whole pages and that offset, so that their length decides nothing about the pages that a call writes.
+# One bit for each file that a file needs: all of them run before it.
+prelude_needs() {
+    local file=$1 need at bits=0
+    for need in $(prelude_header "$file" needs); do
+        for ((at = 0; at < ${#prelude_files[@]}; at++)); do
+            [[ ${prelude_files[at]} != "$file" ]] || fail "prelude/$file.js needs $need, which does not stand before it"
+            [[ ${prelude_files[at]} != "$need" ]] || break
+        done
+        ((at < ${#prelude_files[@]})) || fail "prelude/$file.js needs $need, which is no file of the prelude"
+        bits=$((bits | 1 << at))
+    done
+    printf '0x%xu' "$bits"
+}
+
+# The memory begins with the stack. While the prelude is loaded, the stack ends where the texts of the prelude begin, and these fill
+# the rest; after that their place is the stack's as well. So their length costs nothing.
+stack_bytes=$((64 * 1024))
+prelude_bytes=$((112 * 1024))
+
+# A file of the prelude as it lies in the module: DEFLATE without what gzip puts around it.
+packed_file() { prelude_file "$1" | gzip -n9 | tail -c +11 | head -c -8; }
+
+# The files of the prelude in C, in the order in which they run: a table, and the names of which optional files give what.
 prelude_table() {
+    local name text at optional
+    ((${#prelude_files[@]} <= 64)) || fail "a prelude of more than 64 files"
+    printf 'enum { STACK_BYTES = %d, PRELUDE_BYTES = %d };\nextern uint8_t prelude_text[];\n' "$stack_bytes" "$prelude_bytes"
+    echo 'static const struct { const char *name; uint64_t needs; uint32_t packed, length; bool optional; } prelude[] = {'
+    for name in "${prelude_files[@]}"; do
+        optional=true
+        prelude_header "$name" names >/dev/null || optional=false
+        printf '{"serverledge:prelude/%s.js", %sll, %d, %d, %s},\n' "$name" "$(prelude_needs "$name")" \
+            "$(packed_file "$name" | wc -c)" "$(prelude_file "$name" | wc -c)" "$optional"
+    done
+    printf '};\nstatic const struct { const char *text; uint8_t length, file; } prelude_names[] = {'
+    for ((at = 0; at < ${#prelude_files[@]}; at++)); do
+        for text in $(prelude_header "${prelude_files[at]}" names); do printf '{"%s", %d, %d},\n' "$text" ${#text} "$at"; done
+    done
+    echo '};'
+}
+
+# Their texts in C. Of the sections that begin with .rodata the linker puts first what it sees first.
+prelude_texts() {
     local name bytes=0
-    for name in "${prelude_files[@]}"; do bytes=$((bytes + $(prelude_file "$name" | wc -c) + 1)); done
-    echo 'static const struct { const char *name; size_t length; } prelude[] = {'
-    for name in "${prelude_files[@]}"; do
-        printf '{"serverledge:prelude/%s.js", %d},\n' "$name" "$(prelude_file "$name" | wc -c)"
-    done
-    printf '};\nstatic char prelude_text[%d] = {' $(((bytes + 4095) / 4096 * 4096 + heap_offset))
-    for name in "${prelude_files[@]}"; do
-        prelude_file "$name" | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'
-        echo '0,'
-    done
+    for name in "${prelude_files[@]}"; do ((bytes += $(packed_file "$name" | wc -c))); done
+    ((bytes <= prelude_bytes)) || fail "the prelude has $bytes bytes when packed: raise prelude_bytes in runtimes/javascript/build.sh"
+    printf '#include <stdint.h>\n__attribute__((section(".rodata_prelude"), aligned(16))) uint8_t prelude_text[%d] = {' "$prelude_bytes"
+    for name in "${prelude_files[@]}"; do packed_file "$name" | od -An -v -tx1 | sed 's/ \(..\)/0x\1,/g'; done
     echo '};'
 }
 
@@ -46,27 +88,36 @@ prepare_engine() {
     awk -f stack-frames.awk "$objects/quickjs.c" >"$objects/quickjs-framed.c"
 }
 
+# The library in Rust, for the same target as the guest.
+build_library() {
+    (cd library && CARGO_TARGET_DIR=$target_dir/javascript cargo_for_wasm build -q --locked --release --target wasm32-wasip1)
+    cp "$target_dir/javascript/wasm32-wasip1/release/liblibrary.a" "$1"
+}
+
 build_javascript() {
     local out=$1/javascript objects=$work/javascript quickjs name flags
-    say "JavaScript: QuickJS (a minute)"
+    say "JavaScript: QuickJS and a library in Rust (two minutes)"
     mkdir -p "$out" "$objects"
     (
         cd "$root/runtimes/javascript"
         quickjs=$(quickjs_sources)
         [[ -f $quickjs/quickjs.c ]] || fail "the sources of QuickJS are not there"
+        build_library "$objects/library.a"
         prelude_table >"$objects/prelude.h"
+        prelude_texts >"$objects/prelude.c"
         prepare_engine "$quickjs" "$objects"
         flags=(--target=wasm32-wasi -std=gnu11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections "-ffile-prefix-map=$PWD=."
             "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$quickjs=quickjs" -I. "-I$objects" -isystem "$quickjs")
         # What the compiler says about sources that are not ours helps nobody.
         for name in libregexp libunicode dtoa; do clang "${flags[@]}" -w -c "$quickjs/$name.c" -o "$objects/$name.o"; done
         clang "${flags[@]}" -w -c engine.c -o "$objects/engine.o"
-        for name in main native host memory digest; do
+        clang "${flags[@]}" -Wall -Wextra -Werror -c "$objects/prelude.c" -o "$objects/prelude.o"
+        for name in main native host memory; do
             clang "${flags[@]}" -Wall -Wextra -Werror -Wno-unused-parameter -c "$name.c" -o "$objects/$name.o"
         done
         cd "$objects"
-        clang --target=wasm32-wasi -mexec-model=reactor -nostartfiles -Wl,--no-entry -Wl,-z,stack-size=163840 -Wl,--stack-first \
-            -Wl,--gc-sections -Wl,--strip-all main.o native.o host.o memory.o digest.o engine.o libregexp.o libunicode.o dtoa.o -lm \
-            -o "$out/javascript.wasm"
+        clang --target=wasm32-wasi -mexec-model=reactor -nostartfiles -Wl,--no-entry "-Wl,-z,stack-size=$stack_bytes" -Wl,--stack-first \
+            -Wl,--gc-sections -Wl,--strip-all prelude.o main.o native.o host.o memory.o engine.o libregexp.o libunicode.o dtoa.o \
+            -lm -lc library.a -o "$out/javascript.wasm"
     )
 }

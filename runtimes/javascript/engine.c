@@ -3,15 +3,34 @@
 //! For WASI, QuickJS has no stack limit, and it reads the clock by itself. Both are changed from here. Its source is
 //! as it was published but for the larger stack frames that stack-frames.awk gives to some functions.
 
+#include <math.h>
 #include <sys/time.h>
 #include <time.h>
 
 #include "host.h"
+#include "library.h"
 #include "memory.h"
 
 /* Time comes from the host, coarse, and is constant while the snapshot is made. */
 #define clock_gettime host_clock_gettime
 #define gettimeofday host_gettimeofday
+
+/* Functions that give what V8's give, which libc's do not. */
+#define acosh library_acosh
+#define asinh library_asinh
+#define atan2 library_atan2
+#define atanh library_atanh
+#define cos library_cos
+#define cosh library_cosh
+#define exp library_exp
+#define log library_log
+#define log10 library_log10
+#define log1p library_log1p
+#define log2 library_log2
+#define pow library_pow
+#define sin library_sin
+#define sinh library_sinh
+#define tanh library_tanh
 
 /* See stack-frames.awk. The assembly keeps the array from being optimised away. */
 #define STACK_FRAME(bytes) char frame_[bytes]; __asm__ volatile("" : : "r"(frame_) : "memory")

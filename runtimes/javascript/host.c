@@ -1,4 +1,4 @@
-//! Implements host.h on WASI preview 1, `serverledge::call` and `serverledge::send`.
+//! Implements host.h on WASI preview 1, and the module `serverledge` of docs/guest-abi.md.
 
 #include "host.h"
 
@@ -15,6 +15,9 @@ __attribute__((import_module("serverledge"), import_name("call"))) uint64_t serv
     const char *name, size_t name_length, const char *params, size_t params_length, char *reply, size_t reply_max);
 
 __attribute__((import_module("serverledge"), import_name("send"))) uint64_t serverledge_send(
+    const char *request, size_t request_length, char *reply, size_t reply_max);
+
+__attribute__((import_module("serverledge"), import_name("kv"))) uint64_t serverledge_kv(
     const char *request, size_t request_length, char *reply, size_t reply_max);
 
 bool host_invoked;
@@ -128,7 +131,8 @@ char *host_read_stdin(size_t *length) {
         if (__wasi_fd_read(0, &piece, 1, &got) != 0 || got == 0) {
             bytes[used] = '\0';
             *length = used;
-            return bytes;
+            char *shorter = realloc(bytes, used + 1);
+            return shorter != NULL ? shorter : bytes;
         }
         used += got;
     }
@@ -160,7 +164,7 @@ const char *host_function_name(void) {
     return list[0];
 }
 
-/* === other functions, other hosts === */
+/* === other functions, other hosts, stores === */
 
 /* Asks for the reply that the host has kept. */
 typedef uint64_t ask_again(char *reply, size_t reply_max);
@@ -184,6 +188,8 @@ static uint64_t call_again(char *reply, size_t reply_max) { return serverledge_c
 
 static uint64_t send_again(char *reply, size_t reply_max) { return serverledge_send("", 0, reply, reply_max); }
 
+static uint64_t kv_again(char *reply, size_t reply_max) { return serverledge_kv("", 0, reply, reply_max); }
+
 struct host_reply host_call(const char *name, size_t name_length, const char *params, size_t params_length) {
     struct host_reply reply = {malloc(REPLY_BYTES), 0, false};
     if (reply.bytes == NULL) return reply;
@@ -195,7 +201,13 @@ struct host_reply host_call(const char *name, size_t name_length, const char *pa
 struct host_reply host_send(const char *request, size_t length) {
     struct host_reply reply = {malloc(REPLY_BYTES), 0, false};
     if (reply.bytes == NULL) return reply;
-    uint64_t outcome = serverledge_send(request, length, reply.bytes, REPLY_BYTES - 1);
-    complete(&reply, outcome, send_again);
+    complete(&reply, serverledge_send(request, length, reply.bytes, REPLY_BYTES - 1), send_again);
+    return reply;
+}
+
+struct host_reply host_kv(const char *request, size_t length) {
+    struct host_reply reply = {malloc(REPLY_BYTES), 0, false};
+    if (reply.bytes == NULL) return reply;
+    complete(&reply, serverledge_kv(request, length, reply.bytes, REPLY_BYTES - 1), kv_again);
     return reply;
 }

@@ -1,5 +1,5 @@
-//! The world outside of the engine: clocks, randomness, environment, streams, other functions and other hosts, through
-//! WASI preview 1, `serverledge::call` and `serverledge::send`.
+//! The world outside of the engine: clocks, randomness, environment, streams, other functions, other hosts and stores,
+//! through WASI preview 1 and `serverledge`.
 
 #ifndef SERVERLEDGE_HOST_H
 #define SERVERLEDGE_HOST_H
@@ -54,5 +54,7 @@ struct host_reply {
 struct host_reply host_call(const char *name, size_t name_length, const char *params, size_t params_length);
 /* Another host's, in the form of docs/guest-abi.md, as the request is. */
 struct host_reply host_send(const char *request, size_t length);
+/* That of the key-value stores, in the form of docs/guest-abi.md, as the request is. */
+struct host_reply host_kv(const char *request, size_t length);
 
 #endif

@@ -10,15 +10,15 @@
 
 #include "engine.h"
 #include "host.h"
+#include "library.h"
 #include "memory.h"
 #include "native.h"
 #include "prelude.h"
+#include "stack.h"
 
 #define EXPORT(name) __attribute__((export_name(name)))
 /* Bit 31 of a result's length marks an error object. */
 #define RESULT_IS_ERROR 0x80000000u
-/* Of the shadow stack, which begins at address 0: what C functions may use that ask for no permission. */
-#define STACK_RESERVE_BYTES (16 * 1024)
 /* Memory in use at which the first collection of an invocation starts. Most end before. */
 #define COLLECT_AT_BYTES (24u << 20)
 
@@ -30,6 +30,8 @@ static JSContext *context;
 /* What the prelude and the user's script have left for invocations. */
 static JSValue handler, handler_context, describe, describe_result, adopt, run_timer, log_uncaught, never_settles;
 static bool context_first;
+/* Of the global object's handlers of rejections, if the file names one; undefined if not. */
+static JSValue rejected = JS_UNDEFINED, rejection_handled = JS_UNDEFINED;
 
 /* === rejections that nobody handles === */
 
@@ -47,6 +49,12 @@ static void track_rejection(JSContext *of, JSValueConst promise, JSValueConst re
             JS_FreeValue(of, unhandled[i].reason);
             unhandled[i] = unhandled[--unhandled_count];
             return;
+        }
+        if (JS_IsFunction(of, rejection_handled)) {
+            JSValue rejection[2] = {promise, reason};
+            JSValue done = JS_Call(of, rejection_handled, JS_UNDEFINED, 2, rejection);
+            if (JS_IsException(done)) JS_FreeValue(of, JS_GetException(of));
+            JS_FreeValue(of, done);
         }
         return;
     }
@@ -87,6 +95,14 @@ static bool run_jobs(JSValue *thrown) {
     return false;
 }
 
+/* Whether the file has a handler that answers for a rejection: a promise and its reason. */
+static bool is_answered_for(JSValue *rejection) {
+    if (!JS_IsFunction(context, rejected)) return false;
+    JSValue answer = JS_Call(context, rejected, JS_UNDEFINED, 2, rejection);
+    if (JS_IsException(answer)) JS_FreeValue(context, JS_GetException(context));
+    return JS_IsBool(answer) && JS_ToBool(context, answer);
+}
+
 /* Runs microtasks and timers until the promise is settled, and puts its result or its reason into its place. An
    exception that nobody catches ends an invocation: it might wait for ever for what has failed. */
 static enum outcome settle(JSValue *value) {
@@ -104,7 +120,10 @@ static enum outcome settle(JSValue *value) {
             continue;
         }
         if (unhandled_count > 0) {
-            *value = unhandled[--unhandled_count].reason;
+            unhandled_count--;
+            JSValue last[2] = {unhandled[unhandled_count].promise, unhandled[unhandled_count].reason};
+            if (is_answered_for(last)) continue;
+            *value = last[1];
             if (host_invoked) return REJECTED;
             only_log(*value);
             continue;
@@ -176,10 +195,10 @@ static JSValue adopted(JSValue result) {
     return JS_Call(context, adopt, JS_UNDEFINED, 1, &result);
 }
 
-static uint64_t never_settled(void) {
+static JSValue unresolved_promise(void) {
     JSValue message = JS_Call(context, never_settles, JS_UNDEFINED, 0, NULL);
     const char *text = JS_IsString(message) ? JS_ToCString(context, message) : NULL;
-    return failed(own_error("UnresolvedPromise", text != NULL ? text : ""));
+    return own_error("UnresolvedPromise", text != NULL ? text : "");
 }
 
 EXPORT("serverledge_alloc") char *serverledge_alloc(size_t length) {
@@ -187,7 +206,7 @@ EXPORT("serverledge_alloc") char *serverledge_alloc(size_t length) {
     return length < SIZE_MAX ? malloc(length + 1) : NULL;
 }
 
-EXPORT("serverledge_handle") uint64_t serverledge_handle(char *params, size_t length) {
+static __attribute__((noinline)) uint64_t handle(char *params, size_t length) {
     host_invoked = true;
     params[length] = '\0';
     JSValue arguments[2];
@@ -204,8 +223,80 @@ EXPORT("serverledge_handle") uint64_t serverledge_handle(char *params, size_t le
     switch (settle(&result)) {
     case FULFILLED: return succeeded(result);
     case REJECTED: return failed(result);
-    default: return never_settled();
+    default: return failed(unresolved_promise());
     }
+}
+
+/* === requests === */
+
+/* Bytes of the length before a head. */
+#define LENGTH_BYTES 4
+
+/* Runs what a handler has asked to be waited for. Its failures are the log's: there is a response already. */
+static void finish(JSValueConst waited) {
+    while (JS_IsPromise(waited)) {
+        JSValue value = waited;
+        enum outcome outcome = settle(&value);
+        if (outcome == FULFILLED) return;
+        only_log(outcome == REJECTED ? value : unresolved_promise());
+        if (outcome == NEVER_SETTLES || JS_PromiseState(context, waited) != JS_PROMISE_PENDING) return;
+    }
+}
+
+/* [head, body] of a response: the length of the head, the head in JSON, and the body. */
+static uint64_t responded(JSValueConst parts) {
+    size_t head_length, body_length = 0;
+    JSValue head = JS_GetPropertyUint32(context, parts, 0), body = JS_GetPropertyUint32(context, parts, 1);
+    const char *text = JS_ToCStringLen(context, &head_length, head);
+    const uint8_t *bytes = text == NULL ? NULL : JS_GetUint8Array(context, &body_length, body);
+    if (text == NULL || (bytes == NULL && JS_HasException(context))) return failed(JS_GetException(context));
+    if (bytes == NULL) body_length = 0;
+    size_t length = LENGTH_BYTES + head_length + body_length;
+    char *written = malloc(length);
+    if (written == NULL) {
+        JS_ThrowOutOfMemory(context);
+        return failed(JS_GetException(context));
+    }
+    uint32_t head_bytes = (uint32_t)head_length;
+    memcpy(written, &head_bytes, LENGTH_BYTES);
+    memcpy(written + LENGTH_BYTES, text, head_length);
+    if (body_length > 0) memcpy(written + LENGTH_BYTES + head_length, bytes, body_length);
+    return packed(written, length, 0);
+}
+
+static __attribute__((noinline)) uint64_t respond(char *request, size_t length) {
+    host_invoked = true;
+    uint32_t head_length = 0;
+    if (length >= LENGTH_BYTES) memcpy(&head_length, request, LENGTH_BYTES);
+    if (length < LENGTH_BYTES || head_length > length - LENGTH_BYTES)
+        return failed(own_error("TypeError", "the request has no head"));
+    char *head = request + LENGTH_BYTES, *end = head + head_length;
+    JSValue arguments[2];
+    arguments[1] = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, length - LENGTH_BYTES - head_length);
+    if (JS_IsException(arguments[1])) return failed(JS_GetException(context));
+    *end = '\0';
+    arguments[0] = JS_ParseJSON(context, head, head_length, "<request>");
+    if (JS_IsException(arguments[0])) return failed(JS_GetException(context));
+    JSValue answer = JS_Call(context, handler, JS_UNDEFINED, 2, arguments);
+    if (JS_IsException(answer)) return failed(JS_GetException(context));
+    switch (settle(&answer)) {
+    case FULFILLED: break;
+    case REJECTED: return failed(answer);
+    default: return failed(unresolved_promise());
+    }
+    finish(JS_GetPropertyUint32(context, answer, 2));
+    return responded(answer);
+}
+
+/* The stack has its length from the deploy on. Not every snapshot keeps that. */
+EXPORT("serverledge_handle") uint64_t serverledge_handle(char *params, size_t length) {
+    set_stack_pointer(STACK_BYTES + PRELUDE_BYTES);
+    return handle(params, length);
+}
+
+EXPORT("serverledge_fetch") uint64_t serverledge_fetch(char *request, size_t length) {
+    set_stack_pointer(STACK_BYTES + PRELUDE_BYTES);
+    return respond(request, length);
 }
 
 /* === deploy === */
@@ -262,25 +353,83 @@ static JSValue run_without_text(const char *text, size_t length, const char *nam
     return JS_IsException(script) ? script : JS_EvalFunction(context, script);
 }
 
-/* Names of which a file of the prelude gives all. Whoever names none of them does not pay for them. */
-static const char *const fetch_names[] = {"fetch", "Headers", "Request", "Response"};
+/* === optional files of the prelude === */
 
-static bool is_wanted(const char *file, const char *input) {
-    if (strcmp(file, "serverledge:prelude/fetch.js") != 0) return true;
-    for (size_t i = 0; i < sizeof fetch_names / sizeof *fetch_names; i++)
-        if (strstr(input, fetch_names[i]) != NULL) return true;
-    return false;
+#define PRELUDE_FILES (sizeof prelude / sizeof *prelude)
+
+static bool is_word(char each) {
+    uint8_t byte = (uint8_t)each;
+    return (byte | 0x20) - 'a' < 26u || byte - '0' < 10u || byte == '_' || byte == '$' || byte >= 0x80;
 }
 
-/* Each file of the prelude is a function, which puts what others need into `shared`. Its text is needed once. */
+/* What stands in a JSON string: a letter behind a backslash belongs to the backslash. */
+static bool is_escape(const char *input, const char *at) {
+    size_t backslashes = 0;
+    while (at > input && *--at == '\\') backslashes++;
+    return backslashes % 2 == 1;
+}
+
+static bool is_quote(const char *input, const char *at) {
+    return *at == '\'' || *at == '`' || (*at == '"' && is_escape(input, at));
+}
+
+/* Whether a name stands at a place at which a word begins. One that is written as 'name' stands in quotes, of whatever
+   kind. */
+static bool stands_at(const char *name, size_t length, const char *input, const char *at) {
+    bool quoted = *name == '\'';
+    if (quoted) name++, length -= 2;
+    if (*name != *at || strncmp(at, name, length) != 0 || is_word(at[length])) return false;
+    if (!quoted) return true;
+    const char *end = at + length;
+    return at > input && is_quote(input, at - 1) && is_quote(input, *end == '\\' ? end + 1 : end);
+}
+
+/* The optional files of which the input names something, one bit for each. */
+static uint64_t named_files(const char *input) {
+    uint64_t named = 0;
+    for (const char *at = input; *at != '\0'; at++) {
+        if (*at == '\\' && at[1] != '\0') {
+            at++;
+            continue;
+        }
+        if (!is_word(*at)) continue;
+        for (size_t i = 0; i < sizeof prelude_names / sizeof *prelude_names; i++)
+            if (stands_at(prelude_names[i].text, prelude_names[i].length, input, at)) named |= 1ull << prelude_names[i].file;
+        while (is_word(at[1])) at++;
+    }
+    return named;
+}
+
+/* One bit for each file that is loaded: whoever uses none of what an optional one gives does not pay for it. */
+static uint64_t wanted_files(const char *input) {
+    uint64_t wanted = named_files(input);
+    /* Each stands behind those that it needs. */
+    for (size_t i = PRELUDE_FILES; i-- > 0;) {
+        if (!prelude[i].optional) wanted |= 1ull << i;
+        if ((wanted >> i & 1) != 0) wanted |= prelude[i].needs;
+    }
+    return wanted;
+}
+
+/* The value of a file of the prelude. Its text is needed once. */
+static JSValue load_file(size_t file, const uint8_t *packed) {
+    size_t length = prelude[file].length;
+    char *text = malloc(length + 1);
+    if (text == NULL || !library_unpack(packed, prelude[file].packed, (uint8_t *)text, length)) abort();
+    text[length] = '\0';
+    JSValue value = run_without_text(text, length, prelude[file].name);
+    free(text);
+    return value;
+}
+
+/* Each file of the prelude is a function, which puts what others need into `shared`. */
 static void run_prelude(JSValue shared, const char *input) {
     JSValue arguments[2] = {native_functions(context), shared};
-    char *text = prelude_text;
-    for (size_t i = 0; i < sizeof prelude / sizeof *prelude; i++) {
-        const char *own = text;
-        text += prelude[i].length + 1;
-        if (!is_wanted(prelude[i].name, input)) continue;
-        JSValue file = run_without_text(own, prelude[i].length, prelude[i].name);
+    const uint8_t *packed = prelude_text;
+    uint64_t wanted = wanted_files(input);
+    for (size_t i = 0; i < PRELUDE_FILES; packed += prelude[i++].packed) {
+        if ((wanted >> i & 1) == 0) continue;
+        JSValue file = load_file(i, packed);
         JSValue done = JS_IsException(file) ? file : JS_Call(context, file, JS_UNDEFINED, 2, arguments);
         if (JS_IsException(done)) {
             JSValue thrown = JS_GetException(context), stack = JS_GetPropertyStr(context, thrown, "stack");
@@ -293,9 +442,6 @@ static void run_prelude(JSValue shared, const char *input) {
         JS_FreeValue(context, done);
     }
     JS_FreeValue(context, arguments[0]);
-    /* Zeros need no room in the module. */
-    memset(prelude_text, 0, sizeof prelude_text);
-    memory_spare(prelude_text, sizeof prelude_text);
 }
 
 static void start_engine(const char *source, size_t length) {
@@ -303,7 +449,7 @@ static void start_engine(const char *source, size_t length) {
     host_set_deploy_clock(hash(source, length));
     runtime = JS_NewRuntime2(&memory_functions, NULL);
     if (runtime == NULL) abort();
-    engine_limit_stack(runtime, STACK_RESERVE_BYTES);
+    engine_limit_stack(runtime, SPARE_BYTES + STACK_RESERVE_BYTES);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
     JS_SetHostPromiseRejectionTracker(runtime, track_rejection, NULL);
     context = JS_NewContext(runtime);
@@ -348,13 +494,17 @@ static void tell_warnings(JSValueConst shared) {
     JS_FreeValue(context, told);
 }
 
-EXPORT("wizer-initialize") void initialize(void) {
-    static JSValue shared;
-    size_t length;
-    __wasm_call_ctors();
-    char *input = host_read_stdin(&length);
+static char *input;
+static size_t input_length;
+static JSValue shared;
+
+/* The engine with the prelude. */
+static __attribute__((noinline)) void begin(void) {
+    if (prelude_text != (uint8_t *)STACK_BYTES) abort();
+    memory_begin();
+    input = host_read_stdin(&input_length);
     if (input == NULL) abort();
-    start_engine(input, length);
+    start_engine(input, input_length);
     shared = JS_NewObject(context);
     run_prelude(shared, input);
     JS_SetModuleLoaderFunc(runtime, keep_name, load_module, &shared);
@@ -362,8 +512,13 @@ EXPORT("wizer-initialize") void initialize(void) {
     adopt = member(shared, "adopt"), run_timer = member(shared, "runTimer");
     log_uncaught = member(shared, "logUncaught"), never_settles = member(shared, "neverSettles");
     handler_context = member(shared, "context");
+    rejected = JS_GetPropertyStr(context, shared, "rejected");
+    rejection_handled = JS_GetPropertyStr(context, shared, "rejectionHandled");
+}
 
-    JSValue argument = JS_ParseJSON(context, input, length, "<stdin>"), describe_load = member(shared, "describeLoad");
+/* The user's file. */
+static __attribute__((noinline)) void load_input(void) {
+    JSValue argument = JS_ParseJSON(context, input, input_length, "<stdin>"), describe_load = member(shared, "describeLoad");
     free(input);
     watch_reads(shared);
     JSValue loaded = JS_Call(context, member(shared, "load"), JS_UNDEFINED, 1, &argument);
@@ -385,4 +540,14 @@ EXPORT("wizer-initialize") void initialize(void) {
     JS_RunGC(runtime);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
     memory_prepare();
+}
+
+/* Keeps nothing on the stack itself, which becomes larger by the place of the prelude's texts, and is left empty: zeros need
+   no room in the module. */
+EXPORT("wizer-initialize") void initialize(void) {
+    __wasm_call_ctors();
+    begin();
+    set_stack_pointer(STACK_BYTES + PRELUDE_BYTES);
+    load_input();
+    memset((char *)STACK_RESERVE_BYTES, 0, STACK_BYTES + PRELUDE_BYTES - STACK_RESERVE_BYTES);
 }

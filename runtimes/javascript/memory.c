@@ -7,8 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack.h"
+
 /* Memory that the snapshot has beyond what is in use: an invocation that needs no more need not ask for it. */
 #define HEADROOM_BYTES (64 * 1024)
+/* How far into a page the heap begins: the multiple of 512 with which a short call writes the fewest pages (tests/guest.js,
+   pagesChanged). */
+#define PAGE_BYTES 4096
+#define HEAP_OFFSET 2048
+#define WASM_PAGE_BYTES (64 * 1024)
+/* What libc has at the end of its memory, with its size. */
+#define LIBC_END_BYTES 64
 /* What libc aligns to, and the length that stands before a block of the spare part. */
 #define ALIGNMENT 16
 
@@ -17,12 +26,32 @@ bool memory_ran_out;
 /* Blocks are taken from its beginning, and never given back. */
 static char *spare, *spare_end, *spare_begin;
 
-void memory_spare(void *bytes, size_t length) {
-    uintptr_t begin = ((uintptr_t)bytes + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
-    spare_begin = spare = (char *)begin, spare_end = (char *)bytes + length;
+void memory_begin(void) {
+    /* Kept where the compiler sees no end of them: it may leave out what is allocated and not used. */
+    static void *volatile first;
+    first = malloc(ALIGNMENT);
+    free(first);
+    /* Never used: what comes next begins at the offset, however long the data before is. */
+    first = malloc((HEAP_OFFSET - (uintptr_t)first) % PAGE_BYTES);
+    if (first == NULL) abort();
+    spare_begin = spare = (char *)ALIGNMENT, spare_end = (char *)SPARE_BYTES;
 }
 
-void memory_prepare(void) { free(malloc(HEADROOM_BYTES)); }
+/* What is behind the last block is left as zeros, with which the memory's contents end then: a call may begin with a copy of
+   these. Of libc's own marks only the size at the very end is there, which it does not read. */
+void memory_prepare(void) {
+    char *room = malloc(HEADROOM_BYTES), *end = (char *)(__builtin_wasm_memory_size(0) * WASM_PAGE_BYTES);
+    if (room == NULL) return;
+    memset(room, 0, HEADROOM_BYTES);
+    char *behind = room + HEADROOM_BYTES;
+    size_t length = end > behind + 2 * LIBC_END_BYTES ? (size_t)(end - behind) - 2 * LIBC_END_BYTES : 0;
+    char *rest = malloc(length);
+    bool is_last = rest >= behind && rest < behind + LIBC_END_BYTES;
+    if (rest != NULL) memset(rest, 0, length);
+    free(rest);
+    free(room);
+    if (is_last) memset(rest + length, 0, (size_t)(end - rest) - length);
+}
 
 void *memory_take(size_t size) { return malloc(size); }
 

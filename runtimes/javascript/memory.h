@@ -12,8 +12,8 @@ extern const JSMallocFunctions memory_functions;
 /* Whether an allocation has failed. The spare part is in use then, so that the error can be told. */
 extern bool memory_ran_out;
 
-/* Gives bytes that nobody needs any more as the spare part. */
-void memory_spare(void *bytes, size_t length);
+/* Before the first allocation: puts the heap at its place. */
+void memory_begin(void);
 
 /* Makes room for what a short invocation needs. */
 void memory_prepare(void);

@@ -1,5 +1,5 @@
-//! The functions that the prelude gets from C: log, time, randomness, text, digests, environment, calls, requests and
-//! compiling.
+//! The functions that the prelude gets from C: log, time, randomness, text, environment, calls, requests, the
+//! library in Rust and compiling.
 //!
 //! They are called by the prelude only, which checks its own callers' arguments: views come as Uint8Array, texts as
 //! strings.
@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "digest.h"
 #include "engine.h"
 #include "host.h"
+#include "library.h"
+#include "stack.h"
 
 #define NATIVE(name) \
     static JSValue name(JSContext *context, JSValueConst self __attribute__((unused)), \
@@ -158,18 +159,6 @@ NATIVE(native_decode) {
     return pair;
 }
 
-/* digest(name, bytes) is an ArrayBuffer; undefined if there is no such function. */
-NATIVE(native_digest) {
-    uint8_t out[DIGEST_BYTES_MAX];
-    size_t length;
-    const uint8_t *bytes = JS_GetUint8Array(context, &length, arguments[1]);
-    const char *name = JS_ToCString(context, arguments[0]);
-    if (name == NULL) return JS_EXCEPTION;
-    size_t made = digest(name, bytes, bytes == NULL ? 0 : length, out);
-    JS_FreeCString(context, name);
-    return made == 0 ? JS_UNDEFINED : JS_NewArrayBufferCopy(context, out, made);
-}
-
 /* === environment and calls === */
 
 /* environment(into) sets a property for each variable. */
@@ -249,27 +238,158 @@ static JSValue reply_parts(JSContext *context, const struct host_reply *reply) {
     return JS_IsException(value) ? value : head_and_body(context, false, value, body);
 }
 
-/* send(head, body) is [whether it is an error, head, body]: heads are JSON on the way, bodies Uint8Arrays. */
-NATIVE(native_send) {
+/* The head's length, the head and the body, malloc'ed; NULL if something was thrown. */
+static char *request_of(JSContext *context, JSValueConst head_text, JSValueConst body_bytes, size_t *length) {
     size_t head_length, body_length;
-    const uint8_t *body = JS_GetUint8Array(context, &body_length, arguments[1]);
-    if (body == NULL && JS_HasException(context)) return JS_EXCEPTION;
-    const char *head = JS_ToCStringLen(context, &head_length, arguments[0]);
-    if (head == NULL) return JS_EXCEPTION;
-    size_t length = LENGTH_BYTES + head_length + body_length;
-    char *request = malloc(length);
-    if (request == NULL) return JS_ThrowOutOfMemory(context);
+    const char *head = JS_ToCStringLen(context, &head_length, head_text);
+    if (head == NULL) return NULL;
+    const uint8_t *body = JS_GetUint8Array(context, &body_length, body_bytes);
+    char *request = NULL;
+    if (body == NULL && JS_HasException(context)) goto end;
+    *length = LENGTH_BYTES + head_length + body_length;
+    request = malloc(*length);
+    if (request == NULL) {
+        JS_ThrowOutOfMemory(context);
+        goto end;
+    }
     uint32_t head_bytes = (uint32_t)head_length;
     memcpy(request, &head_bytes, LENGTH_BYTES);
     memcpy(request + LENGTH_BYTES, head, head_length);
     if (body_length > 0) memcpy(request + LENGTH_BYTES + head_length, body, body_length);
+end:
     JS_FreeCString(context, head);
-    struct host_reply reply = host_send(request, length);
+    return request;
+}
+
+static JSValue ask(JSContext *context, JSValueConst *arguments, struct host_reply (*host)(const char *request, size_t length)) {
+    size_t length;
+    char *request = request_of(context, arguments[0], arguments[1], &length);
+    if (request == NULL) return JS_EXCEPTION;
+    struct host_reply reply = host(request, length);
     free(request);
     if (reply.bytes == NULL) return JS_ThrowOutOfMemory(context);
     JSValue parts = reply_parts(context, &reply);
     free(reply.bytes);
     return parts;
+}
+
+/* send(head, body) is [whether it is an error, head, body]: heads are JSON on the way, bodies Uint8Arrays. */
+NATIVE(native_send) { return ask(context, arguments, host_send); }
+
+/* kv(head, body) as `send`, but of the key-value stores. */
+NATIVE(native_kv) { return ask(context, arguments, host_kv); }
+
+/* === the library === */
+
+/* Stacks for operations: what all but a few need (6 KiB were measured), and what making a compressor does (72 KiB). */
+#define LIBRARY_STACK_BYTES (16 * 1024)
+#define LARGE_STACK_BYTES (128 * 1024)
+
+static JSClassID handle_class;
+
+static void free_handle(JSRuntime *runtime, JSValueConst handle) {
+    (void)runtime;
+    void *of = JS_GetOpaque(handle, handle_class);
+    if (of != NULL) library_free(of);
+}
+
+static const JSClassDef handle_definition = {"Handle", .finalizer = free_handle};
+
+static const struct {
+    library_operation *run;
+    bool is_large;
+} operations[] = {
+#define LIBRARY_ENTRY(name, native, arguments, large) {library_##name, large},
+    LIBRARY_OPERATIONS(LIBRARY_ENTRY)
+#undef LIBRARY_ENTRY
+};
+
+enum {
+#define LIBRARY_NUMBER_AS(name, native, arguments, large) OPERATION_##name,
+    LIBRARY_OPERATIONS(LIBRARY_NUMBER_AS)
+#undef LIBRARY_NUMBER_AS
+};
+
+/* A text is malloc'ed, for JS_FreeCString; false if something was thrown. */
+static bool argument_of(JSContext *context, JSValueConst value, struct library_argument *argument, const char **text) {
+    *argument = (struct library_argument){.kind = LIBRARY_NOTHING};
+    if (JS_IsString(value)) {
+        argument->kind = LIBRARY_BYTES_OF;
+        argument->bytes = *text = JS_ToCStringLen(context, &argument->length, value);
+        return *text != NULL;
+    }
+    if (JS_IsNumber(value) || JS_IsBool(value)) {
+        argument->kind = LIBRARY_NUMBER_OF;
+        return JS_ToFloat64(context, &argument->number, value) == 0;
+    }
+    if (JS_GetClassID(value) == handle_class) {
+        argument->kind = LIBRARY_HANDLE_OF;
+        argument->bytes = JS_GetOpaque(value, handle_class);
+    } else if (JS_IsObject(value)) {
+        argument->kind = LIBRARY_BYTES_OF;
+        argument->bytes = JS_GetUint8Array(context, &argument->length, value);
+        return argument->bytes != NULL || !JS_HasException(context);
+    }
+    return true;
+}
+
+/* Runs an operation on a stack that is malloc'ed, if there is too little of this one. */
+static uint32_t run_operation(int operation, const struct library_argument *arguments, size_t count,
+    struct library_answer *answer) {
+    uintptr_t before = stack_pointer();
+    size_t needed = operations[operation].is_large ? LARGE_STACK_BYTES : LIBRARY_STACK_BYTES;
+    if (before >= SPARE_BYTES + needed) return operations[operation].run(arguments, count, answer);
+    char *stack = malloc(needed);
+    if (stack == NULL) return LIBRARY_OUT_OF_MEMORY;
+    set_stack_pointer(((uintptr_t)stack + needed) & ~(uintptr_t)15);
+    uint32_t result = operations[operation].run(arguments, count, answer);
+    set_stack_pointer(before);
+    free(stack);
+    return result;
+}
+
+static void *resize_bytes(JSRuntime *runtime, void *opaque, void *bytes, size_t size) {
+    (void)runtime, (void)opaque;
+    if (size > 0) return realloc(bytes, size);
+    free(bytes);
+    return NULL;
+}
+
+static JSValue value_of(JSContext *context, uint32_t result, const struct library_answer *answer, bool as_buffer) {
+    switch (result) {
+    case LIBRARY_NULL: return JS_NULL;
+    case LIBRARY_FALSE: case LIBRARY_TRUE: return JS_NewBool(context, result == LIBRARY_TRUE);
+    case LIBRARY_NUMBER: return JS_NewFloat64(context, answer->number);
+    case LIBRARY_BYTES:
+        if (as_buffer) return JS_NewArrayBuffer(context, answer->bytes, answer->length, 0, resize_bytes, NULL, false);
+        return JS_NewUint8Array(context, answer->bytes, answer->length, resize_bytes, NULL, false);
+    case LIBRARY_HANDLE: {
+        JSValue handle = JS_NewObjectClass(context, (int)handle_class);
+        if (JS_IsException(handle)) library_free(answer->bytes);
+        else JS_SetOpaque(handle, answer->bytes);
+        return handle;
+    }
+    case LIBRARY_FAULT: return JS_ThrowTypeError(context, "%.*s", (int)answer->length, (const char *)answer->bytes);
+    case LIBRARY_OUT_OF_MEMORY: return JS_ThrowOutOfMemory(context);
+    default: return JS_UNDEFINED;
+    }
+}
+
+/* Every operation: its bytes come as a Uint8Array, a digest as an ArrayBuffer. */
+static JSValue native_operation(JSContext *context, JSValueConst self, int count, JSValueConst *arguments, int operation) {
+    struct library_argument given[LIBRARY_ARGUMENTS_MAX];
+    const char *texts[LIBRARY_ARGUMENTS_MAX] = {NULL};
+    struct library_answer answer = {NULL, 0, 0};
+    bool good = true;
+    int used = count < LIBRARY_ARGUMENTS_MAX ? count : LIBRARY_ARGUMENTS_MAX;
+    for (int i = 0; i < used && good; i++) good = argument_of(context, arguments[i], &given[i], &texts[i]);
+    JSValue value = JS_EXCEPTION;
+    if (good) {
+        uint32_t result = run_operation(operation, given, (size_t)used, &answer);
+        value = value_of(context, result, &answer, operation == OPERATION_digest);
+    }
+    for (int i = 0; i < used; i++) JS_FreeCString(context, texts[i]);
+    return value;
 }
 
 /* === compiling === */
@@ -332,18 +452,25 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("randomFill", 1, native_random_fill),
     JS_CFUNC_DEF("encode", 1, native_encode),
     JS_CFUNC_DEF("decode", 3, native_decode),
-    JS_CFUNC_DEF("digest", 2, native_digest),
     JS_CFUNC_DEF("environment", 1, native_environment),
     JS_CFUNC_DEF("functionName", 0, native_function_name),
     JS_CFUNC_DEF("promise", 1, native_promise),
     JS_CFUNC_DEF("call", 2, native_call),
     JS_CFUNC_DEF("send", 2, native_send),
+    JS_CFUNC_DEF("kv", 2, native_kv),
     JS_CFUNC_DEF("compile", 3, native_compile),
     JS_CFUNC_DEF("check", 2, native_check),
     JS_CFUNC_DEF("compileModule", 2, native_compile_module),
+#define LIBRARY_FUNCTION(name, native, arguments, large) \
+    JS_CFUNC_MAGIC_DEF(native, arguments, native_operation, OPERATION_##name),
+    LIBRARY_OPERATIONS(LIBRARY_FUNCTION)
+#undef LIBRARY_FUNCTION
 };
 
 JSValue native_functions(JSContext *context) {
+    JSRuntime *runtime = JS_GetRuntime(context);
+    JS_NewClassID(runtime, &handle_class);
+    if (JS_NewClass(runtime, handle_class, &handle_definition) < 0) return JS_ThrowOutOfMemory(context);
     JSValue object = JS_NewObject(context);
     JS_SetPropertyFunctionList(context, object, functions, sizeof functions / sizeof *functions);
     return object;

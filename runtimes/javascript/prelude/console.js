@@ -11,6 +11,9 @@
   const URL_PARTS = (
     'href origin protocol username password host hostname port pathname search searchParams hash'
   ).split(' ');
+  // Classes of the prelude have it: the names of the properties that are shown of an object, or names with values.
+  const shownParts = Symbol('shown parts');
+  const CUSTOM = Symbol.for('nodejs.util.inspect.custom');
   // An object with more parts than this, counted over all depths, is not worth showing in full.
   const PARTS_MAX = 20_000;
 
@@ -136,6 +139,7 @@
     }
 
     keysOf(value, form) {
+      if (form.isWhole) return [];
       const keys =
         form.isList || form.isText
           ? Object.keys(value).filter((key) => !/^(?:0|[1-9]\d*)$/.test(key))
@@ -148,6 +152,9 @@
 
     // How a kind of object is shown: braces and items, or, if it has no properties of its own, an atom.
     formOf(value) {
+      const custom = value[CUSTOM];
+      const said = typeof custom === 'function' && custom !== inspect ? this.customForm(value, custom) : undefined;
+      if (said !== undefined) return said;
       if (Array.isArray(value))
         return this.listForm(value, prefix(value, 'Array', className(value) === 'Array' ? undefined : value.length));
       if (typeof value === 'function') return this.atomForm(showFunction(value));
@@ -166,7 +173,8 @@
         return this.listForm(value, `${className(value)}(${value.length}) `);
       if (value instanceof ArrayBuffer) return this.bufferForm(value);
       if (value instanceof Promise) return this.promiseForm(value);
-      if (value instanceof URL) return this.urlForm(value);
+      const names = value instanceof URL ? URL_PARTS : value[shownParts];
+      if (names !== undefined) return this.partsForm(value, names);
       if (value instanceof URLSearchParams) return this.searchForm(value);
       if (value instanceof WeakMap || value instanceof WeakSet)
         return { braces: [`${className(value)} {`, '}'], items: () => ['<items unknown>'] };
@@ -176,6 +184,15 @@
       }
       const braces = [`${prefix(value, 'Object')}{`, '}'];
       return { braces, empty: `${braces[0]}}` };
+    }
+
+    // What an object's own function says of it, as Node.js asks for it.
+    customForm(value, custom) {
+      const depth = this.depthMax - this.above.length;
+      const shown = custom.call(value, depth, { depth }, (inner, options) => inspect(inner, options?.depth ?? undefined));
+      if (shown === value) return undefined;
+      const text = typeof shown === 'string' ? shown : this.show(shown, this.above.length);
+      return { atom: text.replaceAll('\n', `\n${' '.repeat(this.indentation)}`), braces: ['', ''], isWhole: true };
     }
 
     promiseForm(value) {
@@ -188,9 +205,11 @@
       return { braces: [`${prefix(value, 'Promise')}{`, '}'], items };
     }
 
-    urlForm(value) {
-      const items = (depth) => URL_PARTS.map((part) => `${part}: ${this.show(value[part], depth)}`);
-      return { braces: [`${className(value)} {`, '}'], items };
+    partsForm(value, names) {
+      const pairs = names.map((name) => (Array.isArray(name) ? name : [name, value[name]]));
+      const items = (depth) => pairs.map(([name, part]) => `${showKey(name)}: ${this.show(part, depth)}`);
+      const braces = [`${className(value)} {`, '}'];
+      return { braces, empty: names.length === 0 ? `${braces[0]}}` : undefined, items };
     }
 
     searchForm(value) {
@@ -313,6 +332,8 @@
   }
 
   shared.inspect = inspect;
+  shared.format = format;
+  shared.shownParts = shownParts;
 
   // === printf-like formats ===
 
@@ -378,7 +399,8 @@
     native.log(indent === '' ? text : indent + text.replaceAll('\n', `\n${indent}`));
   }
 
-  function timed(label, values, ends) {
+  function timed(name, values, ends) {
+    const label = `${name}`;
     if (!started.has(label)) return;
     print(`${label}: ${native.elapsed() - started.get(label)}ms`, ...values);
     if (ends) started.delete(label);
@@ -403,9 +425,14 @@
     dir(value, options) {
       print(inspect(value, options?.depth === null ? Infinity : options?.depth));
     },
+    dirxml(...values) {
+      print(...values);
+    },
     table(value) {
       print(value);
     },
+    // A log keeps its lines.
+    clear() {},
     trace(...values) {
       const error = new Error(format(values));
       error.name = 'Trace';
@@ -423,15 +450,16 @@
     groupEnd() {
       indent = indent.slice(2);
     },
-    count(label = 'default') {
+    count(name = 'default') {
+      const label = `${name}`;
       counts.set(label, (counts.get(label) ?? 0) + 1);
       print(`${label}: ${counts.get(label)}`);
     },
     countReset(label = 'default') {
-      counts.delete(label);
+      counts.delete(`${label}`);
     },
     time(label = 'default') {
-      started.set(label, native.elapsed());
+      started.set(`${label}`, native.elapsed());
     },
     timeLog(label = 'default', ...values) {
       timed(label, values, false);
@@ -441,5 +469,6 @@
     },
   };
   methods.groupCollapsed = methods.group;
-  shared.define({ console: { ...methods } });
+  const tag = { value: 'console', configurable: true };
+  shared.define({ console: Object.defineProperty({ ...methods }, Symbol.toStringTag, tag) });
 });

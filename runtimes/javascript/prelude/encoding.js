@@ -1,9 +1,18 @@
-// TextEncoder and TextDecoder, for UTF-8 (https://encoding.spec.whatwg.org/).
+// TextEncoder and TextDecoder (https://encoding.spec.whatwg.org/), here for UTF-8; encodings.js has other encodings.
 (function (native, shared) {
   'use strict';
 
   const LABELS = new Set(['utf-8', 'utf8', 'unicode-1-1-utf-8', 'unicode11utf8', 'unicode20utf8', 'x-unicode20utf8']);
   const NOTHING = new Uint8Array(0);
+
+  // The text without the characters at both ends of whose codes this is true. A regular expression would look at each run of
+  // them from all of its places.
+  function trimmed(text, isOut) {
+    let [begin, end] = [0, text.length];
+    while (begin < end && isOut(text.charCodeAt(begin))) begin++;
+    while (begin < end && isOut(text.charCodeAt(end - 1))) end--;
+    return text.slice(begin, end);
+  }
 
   // A view of the same bytes, of whatever kind of view or buffer.
   function bytesOf(source) {
@@ -42,21 +51,30 @@
     }
   }
 
+  const utf8 = { name: 'utf-8', decode: native.decode };
+  function encodingOf(label) {
+    const name = trimmed(`${label}`, (code) => code === 0x20 || (code >= 9 && code <= 13 && code !== 11)).toLowerCase();
+    const found = LABELS.has(name) ? utf8 : shared.otherEncoding?.(name);
+    if (found !== undefined) return found;
+    throw Object.assign(new RangeError(`The "${label}" encoding is not supported`), { code: 'ERR_ENCODING_NOT_SUPPORTED' });
+  }
+
   class TextDecoder {
+    #encoding;
     #fatal;
     #ignoreBOM;
     #kept = NOTHING;
     #begun = false;
 
-    constructor(label = 'utf-8', { fatal = false, ignoreBOM = false } = {}) {
-      if (!LABELS.has(String(label).trim().toLowerCase()))
-        throw new RangeError(`the encoding "${label}" is not supported, only utf-8 is`);
+    constructor(label = 'utf-8', options = undefined) {
+      const { fatal, ignoreBOM } = options ?? {};
+      this.#encoding = encodingOf(label);
       this.#fatal = Boolean(fatal);
       this.#ignoreBOM = Boolean(ignoreBOM);
     }
 
     get encoding() {
-      return 'utf-8';
+      return this.#encoding.name;
     }
 
     get fatal() {
@@ -67,7 +85,8 @@
       return this.#ignoreBOM;
     }
 
-    decode(source, { stream = false } = {}) {
+    decode(source, options = undefined) {
+      const stream = Boolean(options?.stream);
       let bytes = bytesOf(source);
       if (this.#kept.length > 0) {
         const both = new Uint8Array(this.#kept.length + bytes.length);
@@ -75,10 +94,11 @@
         both.set(bytes, this.#kept.length);
         bytes = both;
       }
-      const decoded = native.decode(bytes, this.#fatal, !stream);
+      const decoded = this.#encoding.decode(bytes, this.#fatal, !stream);
       if (decoded === undefined) {
         this.#reset();
-        throw new TypeError('the encoded data was not valid for encoding utf-8');
+        const error = new TypeError(`The encoded data was not valid for encoding ${this.encoding}`);
+        throw Object.assign(error, { code: 'ERR_ENCODING_INVALID_ENCODED_DATA' });
       }
       let [text, read] = decoded;
       if (!this.#begun && text !== '') {
@@ -96,6 +116,8 @@
     }
   }
 
+  shared.trimmed = trimmed;
+  shared.isHttpSpace = (code) => code === 0x20 || code === 9 || code === 10 || code === 13;
   shared.bytesOf = bytesOf;
   shared.define({ TextEncoder, TextDecoder });
 });

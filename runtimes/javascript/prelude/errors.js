@@ -99,6 +99,8 @@
   }
 
   shared.isInternal = isInternal;
+  shared.explain = explain;
+  shared.placeOf = placeOf;
   shared.stackOf = stackOf;
   shared.headOf = headOf;
   shared.describe = (thrown) => stringify(explain(thrown));

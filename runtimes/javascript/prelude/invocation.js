@@ -46,6 +46,7 @@
     return Reflect.set(target, name, String(value));
   };
   const env = new Proxy(variables, lazily);
+  shared.environment = env;
 
   // === context ===
 

@@ -60,27 +60,47 @@
   }
 
   function offered() {
-    return { call: shared.call, CallError: shared.CallError };
+    return { call: shared.call, CallError: shared.CallError, ...shared.offered };
+  }
+
+  // The modules of Node.js that other files of the prelude give, by their names without `node:`.
+  shared.nodeModules = Object.create(null);
+  const MODULES = Symbol.for('serverledge.modules');
+
+  function moduleNamed(specifier) {
+    const { nodeModules } = shared;
+    const name = specifier.replace(/^node:|\/$/g, '');
+    return Object.hasOwn(nodeModules, name) ? nodeModules[name] : undefined;
   }
 
   function require(specifier) {
     if (specifier === 'serverledge') return offered();
+    const found = moduleNamed(String(specifier));
+    if (found !== undefined) return found;
     throw new UnresolvedImport(String(specifier));
   }
   require.resolve = (specifier) => {
-    if (specifier === 'serverledge') return specifier;
+    if (specifier === 'serverledge' || moduleNamed(String(specifier)) !== undefined) return specifier;
     throw new UnresolvedImport(String(specifier));
   };
   require.cache = Object.create(null);
 
   shared.moduleSource = (specifier) => {
-    if (specifier !== 'serverledge') throw new UnresolvedImport(specifier);
-    return 'const { call, CallError } = globalThis; export { call, CallError }; export default { call, CallError };';
+    if (specifier === 'serverledge' && shared.offered !== undefined) shared.nodeModules.serverledge ??= offered();
+    else if (specifier === 'serverledge')
+      return 'const { call, CallError } = globalThis; export { call, CallError }; export default { call, CallError };';
+    const found = moduleNamed(specifier);
+    if (found === undefined) throw new UnresolvedImport(specifier);
+    Object.defineProperty(globalThis, MODULES, { value: shared.nodeModules, configurable: true });
+    const name = Object.keys(shared.nodeModules).find((each) => shared.nodeModules[each] === found);
+    const members = Object.keys(found).filter((member) => /^[a-z_$][\w$]*$/i.test(member) && member !== 'default');
+    const lines = members.map((member, at) => `const e${at} = all.${member}; export { e${at} as ${member} };`);
+    return `const all = globalThis[Symbol.for('serverledge.modules')]['${name}']; export default all; ${lines.join(' ')}`;
   };
 
   // === evaluating ===
 
-  // A CommonJS module. One that is nothing but a function has that function as its value.
+  // A CommonJS module. One that is nothing but a function has that function as its value. What was loaded is wrapped.
   function runScript(run, file) {
     const module = { exports: {}, id: file, filename: file, loaded: false, children: [], paths: [] };
     const untouched = module.exports;
@@ -88,7 +108,9 @@
     const value = run.call(untouched, untouched, require, module, file, '.');
     module.loaded = true;
     const exported = module.exports !== untouched || Reflect.ownKeys(untouched).length > 0;
-    return !exported && typeof value === 'function' ? value : module.exports;
+    const loaded = !exported && typeof value === 'function' ? value : module.exports;
+    // A router has a function for every name, `then` included, and is no promise.
+    return loaded instanceof Promise ? loaded.then((settled) => ({ loaded: settled })) : { loaded };
   }
 
   function isSpaceAndComments(text) {
@@ -139,7 +161,7 @@
 
   async function runModule([finished, exports]) {
     await finished;
-    return exports;
+    return { loaded: exports };
   }
 
   function attempt(compile) {
@@ -151,8 +173,10 @@
     }
   }
 
-  // An ES module is what is called .mjs, and what is valid as one but not as a script.
+  // An ES module is what is called .mjs, and what is valid as one but not as a script. What is bundled into one from CommonJS has no
+  // other `require` than a global one.
   function evaluate(source, file) {
+    if (Object.keys(shared.nodeModules).length > 0) shared.define({ require });
     if (file.endsWith('.mjs')) return runModule(native.compileModule(source, file));
     const expression = compileExpression(source, file);
     if (expression) return runScript(expression, file);
@@ -196,19 +220,35 @@
     return names.length === 0 ? 'no names' : names.slice(0, NAMES_TOLD_MAX).join(', ') + more;
   }
 
+  function answersRequests(value) {
+    return value !== null && typeof value === 'object' && typeof value.fetch === 'function';
+  }
+
+  // What answers requests may be a router, which has a function for every name that it is asked for.
+  function member(value, name) {
+    return answersRequests(value) ? own(value, name) : value?.[name];
+  }
+
   // `FILE` is what the file exports as its handler, or else under its own name; `NAME` and `FILE.NAME` are what it exports
-  // under that name.
+  // under that name. Without a function there it is an object that answers requests.
   function findHandler(loaded, handler, file) {
     const stem = file.replace(/\.[cm]?js$/, '');
     const isFile = handler === '' || handler === file || handler === stem;
     const name = isFile ? stem : handler.slice(handler.lastIndexOf('.') + 1);
-    const named = [own(loaded, name), own(loaded?.default, name)];
+    const inner = member(loaded, 'default');
+    const named = [own(loaded, name), own(inner, name)];
     const whole = isFile
-      ? [loaded, loaded?.default, loaded?.handler, loaded?.default?.default, loaded?.default?.handler]
+      ? [loaded, inner, member(loaded, 'handler'), member(inner, 'default'), member(inner, 'handler')]
       : [];
     const candidates = handler === '' ? whole : [...whole, ...named];
     const found = candidates.find((each) => typeof each === 'function');
-    if (found) return found;
+    if (found) return { handler: found, contextFirst: contextComesFirst(found) };
+    // What is exported as the default comes before the names beside it.
+    const app = (isFile ? [inner, loaded, ...candidates] : candidates).find(answersRequests);
+    if (app && shared.serve) {
+      shared.handlerInterface = 'http';
+      return { handler: shared.serve(app), contextFirst: false };
+    }
     if (handler !== '' && named.some((each) => each !== undefined)) {
       throw noHandler(`'${name}' in ${file} cannot be called`);
     }
@@ -233,9 +273,10 @@
     shared.file = file || 'index.js';
     shared.setVariables(env ?? {}, secrets ?? []);
     shared.source = String(source ?? '').replace(/^#!/, '//');
-    const found = findHandler(await evaluate(shared.source, shared.file), String(handler ?? ''), shared.file);
+    const { loaded } = await evaluate(shared.source, shared.file);
+    const found = findHandler(loaded, String(handler ?? ''), shared.file);
     // A call that requires something is told where by its stack.
     shared.source = '';
-    return { handler: found, contextFirst: contextComesFirst(found) };
+    return found;
   };
 });

@@ -75,13 +75,20 @@
     else if (timer !== undefined && timer !== null) remove(waiting.find((each) => each.id === Number(timer)));
   }
 
+  // A task: it runs after the jobs that wait, and before timers that are not due yet. Nobody waits for it.
+  shared.queueTask = (run) => insert(new Timeout(run, 0, false, []).unref());
+
   // Runs what is due next, after waiting for it. False if there is nothing.
   shared.runTimer = () => {
     if (waiting.length === 0) return false;
     const timer = waiting.shift();
     native.sleep(timer.due - native.elapsed());
     if (timer.repeats) insert(timer);
-    timer.callback(...timer.values);
+    try {
+      timer.callback(...timer.values);
+    } catch (error) {
+      if (!shared.isHandled?.(error)) throw error;
+    }
     return true;
   };
   let dropped;

@@ -326,9 +326,14 @@
     Object.assign(record, { username, password, host, port });
   }
 
+  // Line breaks and tabs count nowhere.
+  function stripped(value) {
+    return String(value).replace(/[\t\n\r]/g, '');
+  }
+
   // The parts of a URL; undefined if the text is none.
   function parse(input, base) {
-    const text = input.replace(/^[\x00-\x20]+|[\x00-\x20]+$/g, '').replace(/[\t\n\r]/g, '');
+    const text = stripped(shared.trimmed(input, (code) => code <= 0x20));
     const found = /^([a-zA-Z][a-zA-Z0-9+.-]*):([^]*)$/.exec(text);
     if (found === null) return base === undefined ? undefined : parseRelative(text, base);
     const [scheme, rest] = [found[1].toLowerCase(), found[2]];
@@ -531,7 +536,7 @@
     }
 
     set protocol(value) {
-      const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*)(?::|$)/.exec(value)?.[1].toLowerCase();
+      const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*)(?::|$)/.exec(stripped(value))?.[1].toLowerCase();
       if (scheme === undefined || isSpecial(scheme) !== isSpecial(this.#record.scheme) || scheme === 'file') return;
       this.#record.scheme = scheme;
       if (DEFAULT_PORTS[scheme] === this.#record.port) this.#record.port = '';
@@ -558,7 +563,7 @@
     }
 
     set host(value) {
-      const [, name, port] = /^((?:\[[^\]]*\]|[^:/\\?#])*)(?::([0-9]+))?/.exec(String(value));
+      const [, name, port] = /^((?:\[[^\]]*\]|[^:/\\?#])*)(?::([0-9]+))?/.exec(stripped(value));
       this.hostname = name;
       if (port !== undefined) setPort(this.#record, port);
     }
@@ -569,7 +574,7 @@
 
     set hostname(value) {
       if (this.#record.opaque !== null) return;
-      const [name] = /^(?:\[[^\]]*\]|[^:/\\?#])*/.exec(String(value));
+      const [name] = /^(?:\[[^\]]*\]|[^:/\\?#])*/.exec(stripped(value));
       if (name === '' && isSpecial(this.#record.scheme)) return;
       const host = name === '' ? '' : parseHost(name, isSpecial(this.#record.scheme));
       if (host !== undefined) this.#record.host = host;
@@ -580,7 +585,7 @@
     }
 
     set port(value) {
-      if (this.#hasAuthority()) setPort(this.#record, /^[0-9]*/.exec(String(value))[0]);
+      if (this.#hasAuthority()) setPort(this.#record, /^[0-9]*/.exec(stripped(value))[0]);
     }
 
     get pathname() {
@@ -589,7 +594,7 @@
 
     set pathname(value) {
       if (this.#record.opaque !== null) return;
-      const path = encodeIfNeeded(String(value), (code) => code === 0x3f || code === 0x23);
+      const path = encodeIfNeeded(stripped(value), (code) => code === 0x3f || code === 0x23);
       this.#record.path = parsePath(
         path.replace(isSpecial(this.#record.scheme) ? /^[/\\]/ : /^\//, ''),
         this.#record.scheme,
@@ -602,7 +607,7 @@
     }
 
     set search(value) {
-      const text = String(value).replace(/^\?/, '');
+      const text = stripped(value).replace(/^\?/, '');
       this.#record.query =
         text === '' ? null : encodeIfNeeded(text, isSpecial(this.#record.scheme) ? specialQuerySet : querySet);
       this.#record.query &&= this.#record.query.replaceAll('#', '%23');
@@ -622,7 +627,7 @@
     }
 
     set hash(value) {
-      const text = String(value).replace(/^#/, '');
+      const text = stripped(value).replace(/^#/, '');
       this.#record.fragment = text === '' ? null : encodeIfNeeded(text, fragmentSet);
     }
 

@@ -6,11 +6,7 @@
   const WARNINGS_MAX = 10;
   const CLOCK = 'and what it says then, 1970-01-01T00:00:00Z, is what every call sees';
   const LACKING = new Set(
-    (
-      'AbortController AbortSignal Blob BroadcastChannel Buffer CompressionStream CustomEvent DecompressionStream Event ' +
-      'EventSource EventTarget File FormData Intl MessageChannel MessagePort ReadableStream SharedArrayBuffer Atomics ' +
-      'TransformStream WebAssembly WebSocket Worker WritableStream XMLHttpRequest navigator'
-    ).split(' '),
+    'Atomics BroadcastChannel EventSource Intl SharedArrayBuffer WebAssembly WebSocket Worker XMLHttpRequest'.split(' '),
   );
 
   const warnings = [];
@@ -44,6 +40,8 @@
     const told = warnings.splice(0);
     if (more > 0) told.push(`and ${more} more like these`);
     known.clear();
-    return told.length === 0 ? undefined : JSON.stringify({ warnings: told });
+    const { handlerInterface } = shared;
+    if (told.length === 0 && handlerInterface === undefined) return undefined;
+    return JSON.stringify({ warnings: told, interface: handlerInterface });
   };
 });

@@ -72,6 +72,52 @@ same('TextDecoder', () => {
   ];
 });
 
+same('TextDecoder of UTF-16', () => {
+  const all = [
+    ['utf-16le', [0x61, 0, 0x3d, 0xd8, 0, 0xde]],
+    ['utf-16', [0xff, 0xfe, 0x61, 0]],
+    ['UTF-16', [0xff, 0xfe, 0x61, 0], { ignoreBOM: true }],
+    ['unicodefffe', [0xfe, 0xff, 0, 0x61]],
+    ['utf-16be', [0xd8, 0x3d, 0xde, 0, 0x61]],
+    ['ucs-2', [0x61]],
+    ['utf-16le', [0x61, 0, 0x3d, 0xd8]],
+    ['utf-16le', [0x61, 0, 0x3d, 0xd8, 0x61]],
+    ['utf-16le', [0, 0xdc, 0x61, 0]],
+    ['utf-16le', [0x61, 0, 0x3d, 0xd8], { fatal: true }],
+    ['utf-16le', [0x61], { fatal: true }],
+    ['utf-8', [0xff], { fatal: true }],
+    ['utf-8', [0x61], null],
+    ['none', []],
+    ['\u00a0utf-8', []],
+  ];
+  const texts = all.map(([label, bytes, options]) => {
+    try {
+      return new TextDecoder(label, options).decode(new Uint8Array(bytes));
+    } catch (error) {
+      return [error.name, error.code, error.message];
+    }
+  });
+  const decoder = new TextDecoder('utf-16le');
+  const pieces = [[0x61], [0, 0x3d], [0xd8], [0, 0xde], [0xff, 0xfe, 1]].map((bytes) =>
+    decoder.decode(new Uint8Array(bytes), { stream: true }),
+  );
+  const long = new TextDecoder('utf-16be').decode(new Uint8Array(30_000).fill(0x4e));
+  const names = [' \n\f\r\tUtf-8 ', 'unicode', 'l1', 'ISO-8859-1', 'us-ascii', 'x-cp1252', 'csUnicode'];
+  return [texts, pieces, decoder.decode(), [long.length, long[14_999]], names.map((name) => new TextDecoder(name).encoding)];
+});
+
+// Node.js 20 gives Latin 1 for it, against the standard.
+test('TextDecoder of windows-1252', () => {
+  const guest = new Guest(
+    `module.exports = () => [new TextDecoder('latin1').decode(Uint8Array.from({ length: 256 }, (_, at) => at)), new TextDecoder('ascii').decode(new Uint8Array([0xfe, 0xff]))];`,
+  );
+  const [text, none] = guest.call().result;
+  const special = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
+  const rest = (from, to) => String.fromCharCode(...Array.from({ length: to - from }, (_, at) => from + at));
+  assert.equal(text, rest(0, 0x80) + special + rest(0xa0, 0x100));
+  assert.equal(none, 'þÿ');
+});
+
 same('base64', () => [
   btoa('a\xffb'),
   atob(' YQ = ='.replace(' = =', '==')),
@@ -120,6 +166,109 @@ same('structuredClone', () => {
     structuredClone(undefined) === undefined,
     copy.bytes.buffer !== circle.bytes.buffer,
   ];
+});
+
+same('structuredClone with transfers', () => {
+  const told = (attempt) => {
+    try {
+      return [attempt()];
+    } catch (error) {
+      return [error.name, error.code];
+    }
+  };
+  const buffer = new Uint8Array([1, 2, 3]).buffer;
+  const view = new Uint8Array(buffer, 1);
+  const copy = structuredClone({ view, buffer }, { transfer: [buffer] });
+  const kept = new ArrayBuffer(4);
+  const failed = told(() => structuredClone({ kept, f() {} }, { transfer: [kept] }))[0];
+  const twice = new ArrayBuffer(1);
+  return [
+    [buffer.byteLength, view.length, [...copy.view], copy.view.buffer === copy.buffer, copy.buffer.byteLength],
+    [failed, kept.byteLength],
+    told(() => structuredClone()),
+    told(() => structuredClone(1, 5)),
+    told(() => structuredClone(1, null)),
+    told(() => structuredClone(1, { transfer: 1 })),
+    told(() => structuredClone(1, { transfer: [] })),
+    told(() => structuredClone(twice, { transfer: [twice, twice] })),
+    told(() => structuredClone(buffer)),
+  ];
+});
+
+test('structuredClone transfers nothing but buffers', () => {
+  const guest = new Guest(`module.exports = () => [[1], [{}], [null]].map((transfer) => {
+    try { return structuredClone(1, { transfer }); } catch (error) { return [error.name, error.message]; }
+  });`);
+  const refused = ['DataCloneError', 'Found invalid object in transferList'];
+  assert.deepEqual(guest.call().result, [refused, refused, refused]);
+});
+
+// === marks and measures ===
+
+same('marks and measures', () => {
+  const told = (attempt) => {
+    try {
+      return attempt();
+    } catch (error) {
+      return [error.name, error.code, error.message];
+    }
+  };
+  const shown = ({ name, entryType, startTime, duration, detail }) => [name, entryType, startTime, duration, detail];
+  const object = { x: 1 };
+  const mark = performance.mark('a', { detail: object, startTime: 5 });
+  object.x = 2;
+  performance.mark('b', { startTime: 3 });
+  performance.mark('a', { startTime: 9 });
+  const measures = [
+    performance.measure('one', 'b', 'a'),
+    performance.measure('two', { start: 1, end: 'a', detail: 4 }),
+    performance.measure('three', { start: 'b', duration: 3 }),
+    performance.measure('four', { end: 8, duration: 2 }),
+    performance.measure('five', undefined, 'b'),
+  ].map(shown);
+  const refused = [
+    () => performance.mark(),
+    () => performance.mark('a', { startTime: -1 }),
+    () => performance.mark('a', 1),
+    () => performance.measure(),
+    () => performance.measure('m', 'none'),
+    () => performance.measure('m', { start: 1, end: 2, duration: 3 }),
+    () => performance.measure('m', { start: 1 }, 'a'),
+    () => performance.getEntriesByName(),
+    () => new Performance(),
+    () => new PerformanceEntry(),
+    () => new PerformanceMeasure(),
+  ].map(told);
+  const all = performance.getEntries().map(shown);
+  const some = [performance.getEntriesByName('a'), performance.getEntriesByName('a', 'measure')].map((list) => list.length);
+  some.push(performance.getEntriesByType('measure').length);
+  performance.clearMarks('a');
+  some.push(performance.getEntriesByType('mark').length);
+  performance.clearMeasures();
+  performance.clearMarks();
+  some.push(performance.getEntries().length, new PerformanceMark('m', { startTime: 1 }).toJSON());
+  const kinds = [performance instanceof Performance, mark instanceof PerformanceEntry, String(performance), String(mark)];
+  return [shown(mark), measures, refused, all, some, kinds, typeof performance.now(), typeof performance.timeOrigin];
+});
+
+same('performance is a target of events where there are any', () => performance instanceof EventTarget);
+
+test('the name of the runtime', () => {
+  const guest = new Guest('module.exports = () => [navigator.userAgent, String(navigator)];');
+  assert.deepEqual(guest.call().result, ['Serverledge', '[object Navigator]']);
+});
+
+same('labels of the console are texts', () => {
+  const seen = [];
+  const label = { toString: () => seen.push('asked') };
+  for (const method of ['time', 'timeLog', 'timeEnd', 'count', 'countReset']) console[method](label);
+  return [seen, String(console)];
+});
+
+test('the console has dirxml, and nothing to clear', () => {
+  const guest = new Guest("module.exports = () => { console.log('a'); console.clear(); console.dirxml({ a: 1 }, 'b'); };");
+  guest.call();
+  assert.equal(guest.log, "a\n{ a: 1 } b\n");
 });
 
 same('digests', async () => {
@@ -489,6 +638,15 @@ test('URLs are those of Node.js', () => {
   const found = guest.call(list).result;
   const named = (values) => list.map(([text, base], at) => [text, base, ...values[at]]);
   assert.deepEqual(named(found), named(list.map(([text, base]) => parts(text, base))));
+});
+
+same('what URLs are set to has no tabs and no line breaks', () => {
+  const values = { protocol: 'ht\ntp', host: 'o\tther:81', hostname: 'n\rame', port: '\t9\n0', pathname: '/a\tb', search: '?c\nd', hash: '#e\rf' };
+  return Object.entries(values).map(([name, value]) => {
+    const url = new URL('https://h.example/p');
+    url[name] = value;
+    return url.href;
+  });
 });
 
 same('URLs change as in Node.js', () => {

@@ -5,6 +5,8 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { Stores } = require('./stores.js');
+
 const binary = fs.readFileSync(process.env.SERVERLEDGE_TEST_GUEST ?? path.join(__dirname, '..', 'javascript.wasm'));
 const whole = new WebAssembly.Module(binary);
 const BADF = 8;
@@ -53,9 +55,13 @@ function limited(pages) {
 
 function written({ status = 200, headers = [], body = '' }) {
   const head = Buffer.from(JSON.stringify({ status, headers }));
+  return { bytes: withHead(head, Buffer.from(body)), mark: 0n };
+}
+
+function withHead(head, body) {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(head.length);
-  return { bytes: Buffer.concat([length, head, Buffer.from(body)]), mark: 0n };
+  return Buffer.concat([length, head, body]);
 }
 
 // The deploy of one script. `error` is what it said if it failed; else calls can be made.
@@ -66,6 +72,7 @@ class Guest {
   ) {
     this.compiled = memoryPages === undefined ? whole : limited(memoryPages);
     this.env = env;
+    this.stores = new Stores();
     this.name = name;
     this.answer = call ?? (() => ({ error: 'function_unknown', message: 'there is none' }));
     this.respond = send ?? (() => ({ error: 'outbound_not_granted', message: 'the function may send no requests' }));
@@ -83,7 +90,10 @@ class Guest {
       this.exit = exit.code;
       this.error = JSON.parse(this.out);
     }
-    this.warnings = this.error || this.out === '' ? [] : JSON.parse(this.out).warnings;
+    const said = this.error || this.out === '' ? {} : JSON.parse(this.out);
+    this.warnings = said.warnings ?? [];
+    // 'http' for a handler that answers requests.
+    this.interface = said.interface;
     this.deployLog = this.log;
     this.log = '';
     this.snapshot = this.error ? undefined : Buffer.from(this.memory());
@@ -103,14 +113,28 @@ class Guest {
   }
 
   callText(text) {
-    const { serverledge_alloc: alloc, serverledge_handle: handle } = this.fresh();
-    const bytes = Buffer.from(text);
+    const { isError, bytes } = this.enter('serverledge_handle', Buffer.from(text));
+    const reply = bytes.toString();
+    return isError ? { error: JSON.parse(reply) } : { result: JSON.parse(reply), text: reply };
+  }
+
+  // A request to a handler that answers them: { status, headers, body }, or { error }.
+  fetch(url, { method = 'GET', headers = [], body = '' } = {}) {
+    const head = Buffer.from(JSON.stringify({ method, url, headers }));
+    const { isError, bytes } = this.enter('serverledge_fetch', withHead(head, Buffer.from(body)));
+    if (isError) return { error: JSON.parse(bytes.toString()) };
+    const end = 4 + bytes.readUInt32LE(0);
+    return { ...JSON.parse(bytes.subarray(4, end).toString()), body: bytes.subarray(end) };
+  }
+
+  enter(name, bytes) {
+    const { serverledge_alloc: alloc, [name]: handle } = this.fresh();
     const at = alloc(bytes.length);
     this.memory().set(bytes, at);
     const packed = BigInt.asUintN(64, handle(at, bytes.length));
     const [start, tagged] = [Number(packed >> 32n), Number(packed & 0xffffffffn)];
-    const reply = Buffer.from(this.memory().slice(start, start + (tagged & 0x7fffffff))).toString();
-    return tagged >= 0x80000000 ? { error: JSON.parse(reply) } : { result: JSON.parse(reply), text: reply };
+    const reply = Buffer.from(this.memory().slice(start, start + (tagged & 0x7fffffff)));
+    return { isError: tagged >= 0x80000000, bytes: reply };
   }
 
   // A new instance with the memory of the snapshot: what a snapshot's module is.
@@ -214,6 +238,7 @@ class Guest {
     const serverledge = {
       call: (...args) => this.callOther(...args),
       send: (...args) => this.sendOut(...args),
+      kv: (...args) => this.askStore(...args),
     };
     return { wasi_snapshot_preview1: wasi, serverledge };
   }
@@ -237,6 +262,20 @@ class Guest {
       const head = JSON.parse(request.subarray(4, end).toString());
       const reply = this.respond({ ...head, body: request.subarray(end) });
       this.kept = 'error' in reply ? { bytes: Buffer.from(JSON.stringify(reply)), mark: -(2n ** 63n) } : written(reply);
+    }
+    return this.deliver(out, outMax);
+  }
+
+  // The key-value stores, in memory. They stay from call to call; `guest.stores.now` is their clock in milliseconds.
+  askStore(at, length, out, outMax) {
+    if (length > 0) {
+      const request = Buffer.from(this.memory().slice(at, at + length));
+      const end = 4 + request.readUInt32LE(0);
+      const reply = this.stores.answer(JSON.parse(request.subarray(4, end).toString()), request.subarray(end));
+      this.kept =
+        'error' in reply
+          ? { bytes: Buffer.from(JSON.stringify(reply)), mark: -(2n ** 63n) }
+          : { bytes: withHead(Buffer.from(JSON.stringify(reply.head)), reply.body ?? Buffer.alloc(0)), mark: 0n };
     }
     return this.deliver(out, outMax);
   }

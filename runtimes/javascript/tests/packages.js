@@ -12,6 +12,20 @@ const { Guest } = require('./guest.js');
 
 const ESBUILD = 'esbuild@0.28.2';
 const COMMON = ['--bundle', '--target=es2023', '--external:serverledge', '--legal-comments=none', '--charset=utf8'];
+const ENGINE_MODULES = [
+  'assert',
+  'assert/strict',
+  'buffer',
+  'crypto',
+  'events',
+  'path',
+  'path/posix',
+  'querystring',
+  'string_decoder',
+  'url',
+  'util',
+  'util/types',
+];
 // As crates/serverledge-cli/src/source/esbuild.rs has it, and as it was before.
 const WAYS = {
   worker: [
@@ -20,6 +34,7 @@ const WAYS = {
     '--conditions=worker,browser',
     '--keep-names',
     '--define:process.env.NODE_ENV=process.env.NODE_ENV',
+    ...ENGINE_MODULES.flatMap((name) => [`--external:${name}`, `--external:node:${name}`]),
   ],
   neutral: [...COMMON, '--platform=neutral', '--main-fields=module,main'],
 };
@@ -33,7 +48,8 @@ const PACKAGES = {
   'cbor-x': 'Array.from($.encode({ a: [1, 2.5, "é"], b: new Uint8Array([1]) }))',
   cheerio: '$.load("<p>a<b>c</b></p>")("b").text()',
   'chroma-js': '[($.default ?? $)("teal").luminance(), ($.default ?? $)("red").brighten().hex()]',
-  'csv-parse': '$.parse("a,b\\n1,2", { columns: true })',
+  'csv-parse': '$.parse("a,b\\n1,é", { columns: true, bom: true })',
+  'csv-stringify': '$.stringify([["a", "b"], [1, "x,y"]])',
   'd3-scale': '[0, 5, 10].map($.scaleLinear([0, 10], [0, 1]))',
   'd3-shape': '$.line()([[0, 1], [2, 3], [4, 0]])',
   'date-fns': '$.formatISO($.addDays(new Date(0), 3))',
@@ -47,10 +63,30 @@ const PACKAGES = {
   handlebars: '($.default ?? $).compile("{{#each l}}{{this}};{{/each}}")({ l: [1, "<"] })',
   'highlight.js': '($.default ?? $).highlight("const a = 1;", { language: "javascript" }).value',
   i18next: '(async () => { const i = ($.default ?? $).createInstance(); await i.init({ lng: "pl", resources: { pl: { translation: { f_one: "{{count}} plik", f_few: "{{count}} pliki", f_many: "{{count}} plików" } } } }); return [1, 3, 5].map((count) => i.t("f", { count })); })()',
+  'iconv-lite': '($.default ?? $).decode(($.default ?? $).encode("aé☃", "utf-16be"), "utf-16be")',
   immer: '[($.produce)({ a: [1] }, (d) => { d.a.push(2); })]',
   'intl-messageformat': 'new ($.IntlMessageFormat ?? $.default)("{n, number}", "en").format({ n: 1234.5 })',
   jmespath: '$.search({ a: [{ b: 1 }, { b: 2 }] }, "a[*].b")',
-  jose: 'new $.SignJWT({ a: 1 }).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode("k".repeat(32)))',
+  jose: `(async () => {
+    const bytes = new TextEncoder().encode('k'.repeat(64));
+    const all = [];
+    for (const alg of ['HS256', 'HS384', 'HS512']) {
+      const token = await new $.SignJWT({ a: 1 }).setProtectedHeader({ alg }).setSubject('s').sign(bytes);
+      all.push(token, (await $.jwtVerify(token, bytes, { subject: 's' })).payload);
+    }
+    for (const alg of ['ES256', 'ES384', 'EdDSA', 'RS256', 'PS256']) {
+      const { publicKey, privateKey } = await $.generateKeyPair(alg, { extractable: true });
+      const token = await new $.SignJWT({ alg }).setProtectedHeader({ alg }).sign(privateKey);
+      const open = await $.importSPKI(await $.exportSPKI(publicKey), alg);
+      const secret = await $.importPKCS8(await $.exportPKCS8(privateKey), alg);
+      const other = await new $.SignJWT({ alg }).setProtectedHeader({ alg }).sign(secret);
+      all.push((await $.jwtVerify(token, open)).payload, (await $.jwtVerify(other, publicKey)).protectedHeader);
+      all.push(await $.jwtVerify(token.slice(0, -8) + 'AAAAAAAA', open).catch((error) => [error.name, error.code, error.message]));
+    }
+    const sealed = await new $.EncryptJWT({ a: 1 }).setProtectedHeader({ alg: 'dir', enc: 'A256GCM' }).encrypt(bytes.slice(0, 32));
+    all.push((await $.jwtDecrypt(sealed, bytes.slice(0, 32))).payload);
+    return all;
+  })()`,
   'js-yaml': '[($.load)("a: [1, x]\\nb: {c: 2}"), ($.dump)({ a: [1, "x"] })]',
   'jsonpath-plus': '$.JSONPath({ path: "$..b", json: { a: { b: 1 }, b: 2 } })',
   jszip: '(async () => { const z = new ($.default ?? $)(); z.file("a.txt", "text"); const b = await z.generateAsync({ type: "uint8array" }); return (await ($.default ?? $).loadAsync(b)).file("a.txt").async("string"); })()',
@@ -93,6 +129,7 @@ const PACKAGES = {
 const ENTRIES = {
   '@noble/hashes': '@noble/hashes/sha2.js',
   'csv-parse': 'csv-parse/sync',
+  'csv-stringify': 'csv-stringify/sync',
   'highlight.js': 'highlight.js/lib/common',
   prettier: 'prettier/standalone',
 };

@@ -1,0 +1,139 @@
+// names: kv KvError
+// Key-value stores (docs/kv.md): `import { kv } from 'serverledge'`. The same as the Node.js agent's kv.js.
+(function (native, shared) {
+  'use strict';
+
+  const { parse, stringify } = JSON;
+  const NOTHING = new Uint8Array(0);
+
+  // An operation was not carried out. Codes are stable, such as `kv_full`; messages are for people.
+  class KvError extends Error {
+    constructor(code, message) {
+      super(message);
+      this.name = 'KvError';
+      this.code = code;
+    }
+  }
+
+  // Refuses what is not UTF-8: text with replaced characters would be written back as another value.
+  function textOf(bytes) {
+    const decoded = native.decode(bytes, true, true);
+    if (decoded === undefined) throw new KvError('kv_value_invalid', 'the value is not UTF-8; read it as bytes');
+    return decoded[0];
+  }
+
+  function jsonOf(bytes) {
+    const text = textOf(bytes);
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new KvError('kv_value_invalid', `the value cannot be read as JSON: ${error.message}`);
+    }
+  }
+
+  const READERS = { text: textOf, json: jsonOf, bytes: (bytes) => bytes };
+
+  function readerOf(type) {
+    if (Object.hasOwn(READERS, type)) return READERS[type];
+    throw new KvError('kv_request_invalid', `a value is read as text, json or bytes, not as ${String(type)}`);
+  }
+
+  // The number that this text says, if JavaScript has it.
+  function exactly(sum) {
+    const number = Number(sum);
+    if (Number.isSafeInteger(number)) return number;
+    const what = 'the addition was applied, but its sum is beyond the whole numbers of JavaScript';
+    throw new KvError('kv_not_a_number', `${what}: ${sum}`);
+  }
+
+  function bytesOf(value) {
+    if (typeof value === 'string') return native.encode(value.toWellFormed());
+    if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return shared.bytesOf(value);
+    let text;
+    try {
+      text = stringify(value);
+    } catch (error) {
+      throw new KvError('kv_request_invalid', `the value cannot be written as JSON: ${error.message}`);
+    }
+    if (text === undefined) throw new KvError('kv_request_invalid', `a value cannot be ${typeof value}`);
+    return native.encode(text);
+  }
+
+  // In whole milliseconds; the node knows how long it may be.
+  function lifetime(ttl) {
+    if (ttl === undefined || ttl === null) return undefined;
+    if (typeof ttl === 'number' && ttl >= 0.001 && ttl < 1e12) return Math.round(ttl * 1000);
+    throw new KvError('kv_ttl_invalid', `a lifetime is a number of seconds, at least 0.001, not ${String(ttl)}`);
+  }
+
+  function checked(text, code, what) {
+    if (typeof text === 'string') return text;
+    throw new KvError(code, `${what} is a string, not ${text === null ? 'null' : typeof text}`);
+  }
+
+  // Members that are undefined are left out.
+  function ask(head, body = NOTHING) {
+    if (!native.invoked())
+      throw new KvError('not_running', 'there is no invocation that could use a store: it has not begun');
+    const [isError, reply, value] = native.kv(stringify(head), body);
+    if (isError) throw new KvError(reply.error, reply.message);
+    return { reply, value };
+  }
+
+  // Every operation is a promise, also of the error for arguments that it does not take.
+  class Store {
+    #name;
+
+    constructor(name) {
+      this.#name = name;
+    }
+
+    store(name) {
+      return new Store(name);
+    }
+
+    // With its members in the order in which they are written down.
+    #head(op, key, given = {}) {
+      const store = checked(this.#name, 'kv_store_invalid', 'the name of a store');
+      return { op, store, key: checked(key, 'kv_key_invalid', 'a key'), ...given };
+    }
+
+    async get(key, type = 'text') {
+      return (await this.entry(key, type))?.value ?? null;
+    }
+
+    async entry(key, type = 'text') {
+      const reader = readerOf(type);
+      const { reply, value } = ask(this.#head('get', key));
+      return reply.found ? { value: reader(value), version: reply.version } : null;
+    }
+
+    async set(key, value, { ttl } = {}) {
+      ask(this.#head('set', key, { ttl_ms: lifetime(ttl) }), bytesOf(value));
+    }
+
+    async delete(key) {
+      return ask(this.#head('delete', key)).reply.deleted;
+    }
+
+    async list({ prefix, cursor, limit } = {}) {
+      const store = checked(this.#name, 'kv_store_invalid', 'the name of a store');
+      const { reply } = ask({ op: 'list', store, prefix, cursor: cursor ?? undefined, limit });
+      return { keys: reply.keys, cursor: reply.cursor ?? null };
+    }
+
+    async compareAndSet(key, version, value, { ttl } = {}) {
+      const expected = version === null || version === undefined ? null : String(version);
+      const head = this.#head('compare_and_set', key, { expected, ttl_ms: lifetime(ttl) });
+      return ask(head, bytesOf(value)).reply.version ?? null;
+    }
+
+    async increment(key, by = 1) {
+      if (!Number.isSafeInteger(by))
+        throw new KvError('kv_request_invalid', `what is added is a whole number, not ${String(by)}`);
+      return exactly(ask(this.#head('increment', key, { by })).reply.value);
+    }
+  }
+
+  shared.offered = { kv: new Store('default'), KvError };
+});
