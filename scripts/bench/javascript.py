@@ -44,6 +44,16 @@ export default {
   async fetch(request) { return Response.json(await handler((await request.json()).Params)); },
 };
 """
+# A handler that answers requests, which runs as it is on both.
+FETCH = b"""export default {
+  async fetch(request) {
+    const { pathname } = new URL(request.url);
+    const { a, b } = await request.json();
+    return Response.json({ sum: a + b, pathname }, { headers: { 'cache-control': 'no-store' } });
+  },
+};
+"""
+FETCH_WORKER = "export { default } from 'handler.js';\n"
 
 
 def tools():
@@ -92,14 +102,14 @@ def bundle(folder):
     return subprocess.run(command, stdout=subprocess.PIPE, cwd=folder, check=True).stdout
 
 
-def workerd(folder, handler, kind, scratch):
+def workerd(folder, handler, kind, scratch, worker=WORKER):
     """A workerd that serves the handler, an `esModule` or a `commonJsModule`; none where it is not installed."""
     # Not the launcher in .bin: it may be a script, and what it starts outlives it.
     programs = glob.glob(os.path.join(folder, "node_modules", "@cloudflare", "workerd-*", "bin", "workerd"))
     if version_of(folder, "workerd") is None or not programs:
         return None
     os.mkdir(scratch)
-    for name, text in (("config.capnp", WORKERD_CONFIG % kind), ("worker.js", WORKER), ("handler.js", handler.decode())):
+    for name, text in (("config.capnp", WORKERD_CONFIG % kind), ("worker.js", worker), ("handler.js", handler.decode())):
         with open(os.path.join(scratch, name), "w") as file:
             file.write(text)
     return Workerd(programs[0], os.path.join(scratch, "config.capnp"))

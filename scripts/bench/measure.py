@@ -136,10 +136,30 @@ def measure_script(options, scratch):
     if options.against:
         servers.append(node_with_functions(os.path.join(scratch, "script-against"), functions, options.against))
         targets = with_counterparts(targets, ours, servers[-1])
+    # After the counterparts: an older build may not have it.
+    servers += measure_fetch(tools, ours, targets, ratios, scratch)
     results = interleaved(targets, options, scratch)
     for server in servers:
         server.stop()
     report(results, ratios)
+
+
+def measure_fetch(tools, ours, targets, ratios, scratch):
+    """Adds a script that answers requests, and the same in workerd, which it gives back."""
+    deploy(ours, "fetch", javascript.FETCH, Runtime="javascript")
+    call = json.dumps(SCRIPT_PARAMS)
+    targets["http-javascript"] = (ours, "/fn/fetch/", call)
+    ratios.append(("http-javascript/axum", "http-javascript", "axum"))
+    at = os.path.join(scratch, "workerd-fetch")
+    peer = tools and javascript.workerd(tools, javascript.FETCH, "esModule", at, javascript.FETCH_WORKER)
+    if not peer:
+        return []
+    here, other = post(ours, "/fn/fetch/", call), post(peer, "/", call)
+    if here != other:
+        raise SystemExit(f"fetch: {here} here, {other} in workerd")
+    targets["workerd-fetch"] = (peer, "/", call)
+    ratios.append(("fetch/workerd", "http-javascript", "workerd-fetch"))
+    return [peer]
 
 
 def same_result(ours, peer, name, call):

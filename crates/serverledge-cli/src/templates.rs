@@ -265,7 +265,7 @@ pub(crate) static ALL: [Template; 10] = [
     },
     Template {
         name: "hono",
-        about: "Hono: an npm app, bundled to a script in WebAssembly",
+        about: "Hono: an npm app that answers requests, bundled to a script in WebAssembly",
         files: &[
             file("README.md", include_str!("../templates/hono/README.md")),
             file(".gitignore", include_str!("../templates/hono/gitignore")),
@@ -278,11 +278,6 @@ pub(crate) static ALL: [Template; 10] = [
                 include_str!("../templates/hono/package.json"),
             ),
             file("src/app.js", include_str!("../templates/hono/src/app.js")),
-            file(
-                "src/fetch-api.js",
-                include_str!("../templates/hono/src/fetch-api.js"),
-            ),
-            file("src/main.js", include_str!("../templates/hono/src/main.js")),
         ],
     },
 ];

@@ -93,18 +93,22 @@ fn answer(verdict: &impl serde::Serialize, bytes: &[u8]) -> std::io::Result<()> 
 
 fn compile(code: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
     let binary = binary(code)?;
-    let (target, _) = look(&binary)?;
+    let (target, looked_at) = look(&binary)?;
     if is_component(&binary) {
         return component(&target, &binary);
     }
     let engine = &target.engine;
     // One that takes too much to compile then is compiled as it is.
-    if let Some(unrolled) = unroll::unrolled(&binary)
-        && let Ok(compiled) = made_core(engine, &unrolled)
-    {
-        return Ok(compiled);
-    }
-    made_core(engine, &binary)
+    let unrolled = unroll::unrolled(&binary).and_then(|unrolled| made_core(engine, &unrolled).ok());
+    let (compiled, machine_code) = match unrolled {
+        Some(made) => made,
+        None => made_core(engine, &binary)?,
+    };
+    let compiled = Compiled {
+        kind: looked_at.kind,
+        ..compiled
+    };
+    Ok((compiled, machine_code))
 }
 
 fn made_core(engine: &Engine, binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
@@ -175,6 +179,11 @@ fn look(binary: &[u8]) -> Result<(Target, Compiled), ModuleRefusal> {
         component(&target, &stub)?
     } else {
         made(&target.engine, &stub)?
+    };
+    // A stub has no marks.
+    let compiled = Compiled {
+        kind: inspect::marked(compiled.kind, binary)?,
+        ..compiled
     };
     Ok((target, compiled))
 }

@@ -42,7 +42,7 @@ impl ComponentProgram {
                 Self::Cli(CliProgram::Preview3(p3::bindings::CommandPre::new(linked)?))
             }
             GuestKind::Service => Self::Http(HttpProgram::Preview3(ServicePre::new(linked)?)),
-            GuestKind::Http | GuestKind::Command | GuestKind::Reactor => {
+            GuestKind::Http | GuestKind::Command | GuestKind::Reactor | GuestKind::HttpReactor => {
                 Self::Http(HttpProgram::Preview2(ProxyPre::new(linked)?))
             }
         })

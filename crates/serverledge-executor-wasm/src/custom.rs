@@ -15,6 +15,21 @@ pub fn with_section(mut module: Vec<u8>, name: &str, content: &[u8]) -> Vec<u8> 
     module
 }
 
+/// The custom section with which a reactor says that its handler takes requests and not parameters, and its content.
+const INTERFACE: &str = "serverledge.interface";
+const REQUESTS: &[u8] = b"http";
+
+/// The module with the mark of a reactor that answers requests.
+#[must_use]
+pub fn answering_requests(module: Vec<u8>) -> Vec<u8> {
+    with_section(module, INTERFACE, REQUESTS)
+}
+
+/// Whether a module has the mark of a reactor that answers requests.
+pub(crate) fn answers_requests(module: &[u8]) -> bool {
+    section(module, INTERFACE).and_then(|range| module.get(range)) == Some(REQUESTS)
+}
+
 /// The range in a module of the content of its last custom section of this name; `None` if there is none, or it is no
 /// module.
 #[must_use]
@@ -57,6 +72,16 @@ mod tests {
             );
             assert_eq!(section(&module, "c"), None);
         }
+    }
+
+    #[test]
+    fn the_mark_of_requests_is_found() {
+        let marked = answering_requests(EMPTY.to_vec());
+        assert!(!answers_requests(EMPTY));
+        assert!(answers_requests(&marked));
+        assert!(answers_requests(&with_section(marked, "source", b"more")));
+        let other = with_section(EMPTY.to_vec(), INTERFACE, b"other");
+        assert!(!answers_requests(&other));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serverledge_core::{Digest, PrepareError, Progress, error_chain};
 
 use crate::cache::EngineUse;
+use crate::custom;
 use crate::loaded::Loader;
 use crate::protocol::Job;
 use crate::split::{SplitBase, SplitData};
@@ -24,6 +25,8 @@ pub(crate) struct Engines {
 /// A snapshot taken apart, and its engine's part in it.
 pub(crate) struct Divided {
     pub(crate) data: SplitData,
+    /// Whether the snapshot has the mark of a reactor that answers requests.
+    pub(crate) answers_requests: bool,
     base: Arc<SplitBase>,
 }
 
@@ -60,11 +63,17 @@ impl Engines {
         self.bases.iter().map(|(_, base)| base.digest).collect()
     }
 
-    /// Takes a snapshot of one of the bases apart; `None` for every other module. Reads all of the module.
+    /// Takes a snapshot of one of the bases apart; `None` for every other module. Reads all of the module. One that says
+    /// that it answers requests, and cannot, is left whole: it is then refused like any such module.
     pub(crate) fn divide(&self, module: &[u8]) -> Option<Divided> {
+        let answers_requests = custom::answers_requests(module);
         self.bases.iter().find_map(|(_, base)| {
+            if answers_requests && !base.has_fetch {
+                return None;
+            }
             Some(Divided {
                 data: base.data_of(module)?,
+                answers_requests,
                 base: Arc::clone(base),
             })
         })

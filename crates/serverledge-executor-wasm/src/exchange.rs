@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame};
 use serverledge_core::{BodyError, Ending, FailureKind, HttpBody, InvokeError, Rest};
 use tokio::sync::mpsc;
@@ -75,15 +75,7 @@ impl BodyLength {
         if status == StatusCode::NO_CONTENT {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        let declared = match parts.headers.get(CONTENT_LENGTH) {
-            Some(value) => Some(digits(value).ok_or_else(|| {
-                format!(
-                    "the function's Content-Length is no number: {:?}",
-                    String::from_utf8_lossy(value.as_bytes())
-                )
-            })?),
-            None => None,
-        };
+        let declared = declared(&mut parts.headers)?;
         let unsent =
             is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         Ok(Self {
@@ -91,6 +83,12 @@ impl BodyLength {
             written: 0,
             unsent,
         })
+    }
+
+    /// Takes a body that is there as a whole, and says whether it is sent; the error is the function's fault.
+    pub(crate) fn whole(mut self, bytes: usize) -> Result<bool, String> {
+        self.written = bytes as u64;
+        self.fault(true).map_or(Ok(!self.unsent), Err)
     }
 
     /// The fault of a body that ends here, if it has one.
@@ -120,7 +118,37 @@ impl BodyLength {
 const UNFINISHED: &str = "the function did not finish the body of its response (WASI 0.2: outgoing-body.finish; \
      WASI 0.3: the stream and its trailers)";
 
-fn digits(value: &http::HeaderValue) -> Option<u64> {
+/// The length that a head declares. Where it does so several times, with the same number (RFC 9112 §6.3), one is left.
+fn declared(headers: &mut HeaderMap) -> Result<Option<u64>, String> {
+    let shown = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next().cloned() else {
+        return Ok(None);
+    };
+    let mut is_alone = true;
+    for other in values {
+        if *other != first {
+            return Err(format!(
+                "the function's response has several Content-Length headers: {:?} and {:?}",
+                shown(&first),
+                shown(other)
+            ));
+        }
+        is_alone = false;
+    }
+    let length = digits(&first).ok_or_else(|| {
+        format!(
+            "the function's Content-Length is no number: {:?}",
+            shown(&first)
+        )
+    })?;
+    if !is_alone {
+        headers.insert(CONTENT_LENGTH, first);
+    }
+    Ok(Some(length))
+}
+
+fn digits(value: &HeaderValue) -> Option<u64> {
     let text = value
         .to_str()
         .ok()

@@ -5,7 +5,8 @@ use wasmtime::component::Component;
 use wasmtime::{ExternType, FuncType, Module, ResourcesRequired, ValType};
 
 use crate::engine::{MEMORIES_MAX, MEMORY_RESERVATION, TABLE_ELEMENTS_MAX, TABLES_MAX};
-use crate::protocol::{GuestKind, ModuleRefusal, RefusalCode};
+use crate::protocol::{FETCH, GuestKind, HANDLE, ModuleRefusal, RefusalCode};
+use crate::{custom, surface};
 
 const PAGE_BYTES: u64 = 65_536;
 
@@ -34,9 +35,12 @@ pub(crate) fn memories_bytes(binary: &[u8]) -> u64 {
 fn module_kind(module: &Module) -> Result<GuestKind, ModuleRefusal> {
     use ValType::{I32, I64};
     let has = |name: &str| module.get_export(name).is_some();
-    if has("serverledge_handle") || has("serverledge_alloc") {
+    if has(HANDLE) || has("serverledge_alloc") {
         signature(module, "serverledge_alloc", &[I32], &[I32])?;
-        signature(module, "serverledge_handle", &[I32, I32], &[I64])?;
+        signature(module, HANDLE, &[I32, I32], &[I64])?;
+        if has(FETCH) {
+            signature(module, FETCH, &[I32, I32], &[I64])?;
+        }
         if has("_initialize") {
             signature(module, "_initialize", &[], &[])?;
         }
@@ -49,6 +53,21 @@ fn module_kind(module: &Module) -> Result<GuestKind, ModuleRefusal> {
     Err(none(
         "no recognised interface: export _start (WASI command), or serverledge_alloc and serverledge_handle \
          (reactor), or build a component that exports wasi:http/incoming-handler",
+    ))
+}
+
+/// The kind of a binary with this kind by its exports: its mark can say that a reactor answers requests.
+pub(crate) fn marked(kind: GuestKind, binary: &[u8]) -> Result<GuestKind, ModuleRefusal> {
+    if kind != GuestKind::Reactor || !custom::answers_requests(binary) {
+        return Ok(kind);
+    }
+    let surface = surface::read(binary).unwrap_or_default();
+    if surface.exports.iter().any(|export| export == FETCH) {
+        return Ok(GuestKind::HttpReactor);
+    }
+    Err(none(
+        "the module says that it answers requests (the custom section serverledge.interface), and exports no function \
+         serverledge_fetch",
     ))
 }
 

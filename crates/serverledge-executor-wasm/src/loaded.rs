@@ -40,6 +40,8 @@ pub(crate) struct LoadedModule {
     pub(crate) memories: u32,
     /// Whether its instances have a heap of objects.
     pub(crate) has_heap: bool,
+    /// Whether it is a reactor that answers requests.
+    pub(crate) answers_requests: bool,
     /// Whether it runs on the engine of WASI 0.3.
     pub(crate) is_concurrent: bool,
     /// The files that come with it, which all calls share.
@@ -184,6 +186,7 @@ impl Loader {
             code: *code,
             source,
         };
+        let answers_requests = compiled.kind == GuestKind::HttpReactor;
         let Some(needs) = needs else {
             let program = self.program(&compiled, file).map_err(failed)?;
             return Ok(Arc::new(LoadedModule {
@@ -191,6 +194,7 @@ impl Loader {
                 // A heap of objects lies in one more.
                 memories: program.memories() + u32::from(compiled.has_heap),
                 has_heap: compiled.has_heap,
+                answers_requests,
                 is_concurrent: compiled.is_concurrent,
                 program,
                 kept: KeptInstances::new(),
@@ -205,12 +209,13 @@ impl Loader {
             other => other,
         })?;
         let program = self
-            .split_program(Arc::clone(&engine), file, &needs)
+            .split_program(Arc::clone(&engine), file, &needs, compiled.kind)
             .map_err(failed)?;
         Ok(Arc::new(LoadedModule {
             plan: program.plan(engine.is_restorable, &compiled),
             memories: program.memories(),
             has_heap: false,
+            answers_requests,
             is_concurrent: false,
             program,
             kept: KeptInstances::new(),
@@ -259,9 +264,11 @@ impl Loader {
         engine: Arc<SharedEngine>,
         file: std::fs::File,
         needs: &EngineUse,
+        kind: GuestKind,
     ) -> wasmtime::Result<Program> {
         let data = self.core.instantiate_pre(&self.module(file)?)?;
-        let reactor = SplitModule::new(engine, data, &needs.globals).and_then(Reactor::split);
+        let reactor = SplitModule::new(engine, data, &needs.globals)
+            .and_then(|split| Reactor::split(split, kind.handler()));
         let lost = || wasmtime::Error::msg("data and engine do not belong together");
         Ok(Program::Core(CoreProgram::Reactor(
             reactor.ok_or_else(lost)?,
@@ -337,8 +344,9 @@ impl Loader {
                 let command = CommandModule::new(self.core.instantiate_pre(&self.module(file)?)?);
                 Program::Core(CoreProgram::Command(command.ok_or_else(lost)?))
             }
-            GuestKind::Reactor => {
-                let reactor = Reactor::new(self.core.instantiate_pre(&self.module(file)?)?);
+            kind @ (GuestKind::Reactor | GuestKind::HttpReactor) => {
+                let linked = self.core.instantiate_pre(&self.module(file)?)?;
+                let reactor = Reactor::new(linked, kind.handler());
                 Program::Core(CoreProgram::Reactor(reactor.ok_or_else(lost)?))
             }
             kind => {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, LengthLimitError};
 use serverledge_core::{
     CONTENT_TYPE_DEFAULT, FailureKind, HttpBody, InvokeError, Outcome, ProgramIo, Reply,
     RequestParams, Stdin, Stdout,
@@ -69,13 +69,11 @@ pub(crate) fn not_http() -> InvokeError {
     }
 }
 
-async fn whole(mut body: HttpBody) -> Result<Bytes, InvokeError> {
+/// A body as a whole, without its trailers.
+pub(crate) async fn whole(mut body: HttpBody) -> Result<Bytes, InvokeError> {
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|fault| InvokeError::Request {
-            code: "body_broken",
-            message: format!("the body broke off: {fault}"),
-        })?;
+        let frame = frame.map_err(|fault| body_fault(&*fault))?;
         // Trailers are no part of it.
         let Ok(data) = frame.into_data() else {
             continue;
@@ -89,6 +87,19 @@ async fn whole(mut body: HttpBody) -> Result<Bytes, InvokeError> {
         collected.extend_from_slice(&data);
     }
     Ok(collected.freeze())
+}
+
+fn body_fault(fault: &(dyn std::error::Error + Send + Sync + 'static)) -> InvokeError {
+    if fault.is::<LengthLimitError>() {
+        return InvokeError::Request {
+            code: "body_too_large",
+            message: "the body is larger than the node lets through".to_owned(),
+        };
+    }
+    InvokeError::Request {
+        code: "body_broken",
+        message: format!("the body broke off: {fault}"),
+    }
 }
 
 /// The way out for a program whose output is no JSON.

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The exports of a reactor that take parameters, and requests.
+pub(crate) const HANDLE: &str = "serverledge_handle";
+pub(crate) const FETCH: &str = "serverledge_fetch";
+
 /// The guest interface (`docs/guest-abi.md`) that a module has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -10,6 +14,8 @@ pub(crate) enum GuestKind {
     Command,
     /// Exports `serverledge_alloc` and `serverledge_handle`.
     Reactor,
+    /// A reactor that exports `serverledge_fetch` and has the mark of one that answers requests (`custom.rs`).
+    HttpReactor,
     /// A component that exports `wasi:http/incoming-handler`.
     Http,
     /// A component that exports `wasi:cli/run`: as a command.
@@ -25,6 +31,7 @@ impl GuestKind {
         match self {
             Self::Command => "WASI command",
             Self::Reactor => "reactor",
+            Self::HttpReactor => "reactor that answers requests",
             Self::Http => "wasi:http component",
             Self::Cli => "wasi:cli component",
             Self::Service => "wasi:http component of WASI 0.3",
@@ -37,7 +44,15 @@ impl GuestKind {
             Self::Command | Self::Reactor | Self::Cli | Self::ConcurrentCli => {
                 serverledge_core::Interface::Json
             }
-            Self::Http | Self::Service => serverledge_core::Interface::Http,
+            Self::HttpReactor | Self::Http | Self::Service => serverledge_core::Interface::Http,
+        }
+    }
+
+    /// The export of a reactor that a call goes to.
+    pub(crate) const fn handler(self) -> &'static str {
+        match self {
+            Self::HttpReactor => FETCH,
+            _ => HANDLE,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A reactor: parameters and result as JSON in guest memory.
+//! A reactor: parameters and result as JSON in guest memory, or a request and its response (`http_reactor.rs`).
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -66,23 +66,24 @@ impl ErrorObject {
 }
 
 impl Reactor {
-    /// `None` if an export is missing, which the inspection at deploy rules out.
-    pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
+    /// A reactor whose calls go to the export `handler`; `None` if an export is missing, which the inspection at deploy
+    /// rules out.
+    pub(crate) fn new(pre: InstancePre<CoreGuest>, handler: &str) -> Option<Self> {
         let module = pre.module().clone();
-        Self::of(ReactorCode::Whole(pre), &module)
+        Self::of(ReactorCode::Whole(pre), &module, handler)
     }
 
-    /// `None` as well.
-    pub(crate) fn split(split: SplitModule) -> Option<Self> {
+    /// The same of a module in two parts.
+    pub(crate) fn split(split: SplitModule, handler: &str) -> Option<Self> {
         let module = split.engine().clone();
-        Self::of(ReactorCode::Split(split), &module)
+        Self::of(ReactorCode::Split(split), &module, handler)
     }
 
-    fn of(code: ReactorCode, module: &Module) -> Option<Self> {
+    fn of(code: ReactorCode, module: &Module, handler: &str) -> Option<Self> {
         let export = |name| module.get_export_index(name);
         let memory = export("memory")?;
         let alloc = export("serverledge_alloc")?;
-        let handle = export("serverledge_handle")?;
+        let handle = export(handler)?;
         let initialize = export("_initialize");
         Some(Self {
             code,

@@ -15,6 +15,7 @@ use wasmparser::{
 
 use crate::exports::{bare, global_name};
 use crate::freeze::INITIALIZE;
+use crate::protocol::FETCH;
 
 /// The module name under which an engine imports its memory.
 const DATA: &str = "serverledge:data";
@@ -48,6 +49,8 @@ pub(crate) struct SplitBase {
     pub(crate) engine: Vec<u8>,
     /// The digest of the engine, under which it is kept.
     pub(crate) digest: Digest,
+    /// Whether its snapshots can answer requests.
+    pub(crate) has_fetch: bool,
 }
 
 /// The part of a snapshot that is its own.
@@ -91,7 +94,13 @@ impl SplitBase {
     /// `None` if the base is of another shape than toolchains make: it has to have one memory, which it defines, functions as
     /// its only imports, and data that code does not name.
     pub(crate) fn new(wasm: &[u8]) -> Option<Self> {
-        let engine = engine(&with_data(sections(wasm)?)?)?;
+        let base = with_data(sections(wasm)?)?;
+        let engine = engine(&base)?;
+        let exports = body(&base, id::EXPORT).and_then(|bytes| exports(bytes, u32::MAX));
+        let has_fetch = exports
+            .unwrap_or_default()
+            .iter()
+            .any(|export| export.name == FETCH && matches!(export.kind, ExternalKind::Func));
         // Of a kind of its own: no upload has it.
         let mut hasher = blake3::Hasher::new_derive_key(ENGINE_DOMAIN);
         let digest = Digest::new(*hasher.update(&engine).finalize().as_bytes());
@@ -99,6 +108,7 @@ impl SplitBase {
             wasm: wasm.to_vec(),
             engine,
             digest,
+            has_fetch,
         })
     }
 

@@ -6,7 +6,7 @@ mod tokens;
 
 use std::collections::HashSet;
 
-pub use self::notes::notes;
+pub use self::notes::{Role, notes};
 
 use self::tokens::{Token, tokens};
 
@@ -65,30 +65,68 @@ const NODE_MODULES: [&str; 42] = [
     "zlib",
 ];
 
+/// Those of them that the runtime `javascript` has too, with `node:` before their names or without.
+pub const ENGINE_MODULES: [&str; 12] = [
+    "assert",
+    "assert/strict",
+    "buffer",
+    "crypto",
+    "events",
+    "path",
+    "path/posix",
+    "querystring",
+    "string_decoder",
+    "url",
+    "util",
+    "util/types",
+];
+
+/// Members of these modules that the runtime `javascript` does not have.
+const NODE_MEMBERS: [&str; 31] = [
+    "CallTracker",
+    "Certificate",
+    "EventEmitterAsyncResource",
+    "KeyObject",
+    "MIMEType",
+    "X509Certificate",
+    "checkPrimeSync",
+    "createCipheriv",
+    "createDecipheriv",
+    "createDiffieHellman",
+    "createECDH",
+    "createPrivateKey",
+    "createPublicKey",
+    "createSecretKey",
+    "createSign",
+    "createVerify",
+    "diffieHellman",
+    "generateKeyPair",
+    "generateKeyPairSync",
+    "generateKeySync",
+    "generatePrimeSync",
+    "getCiphers",
+    "getCurves",
+    "getSystemErrorName",
+    "parseArgs",
+    "privateDecrypt",
+    "privateEncrypt",
+    "publicDecrypt",
+    "publicEncrypt",
+    "styleText",
+    "win32",
+];
+
 /// Names that Node.js has everywhere and the runtime `javascript` has not.
-const NODE_GLOBALS: [&str; 22] = [
-    "AbortController",
-    "AbortSignal",
+const NODE_GLOBALS: [&str; 9] = [
     "Atomics",
-    "Blob",
     "BroadcastChannel",
-    "Buffer",
-    "CompressionStream",
-    "DecompressionStream",
     "EventSource",
-    "EventTarget",
-    "FormData",
     "Intl",
-    "MessageChannel",
-    "ReadableStream",
     "SharedArrayBuffer",
-    "TransformStream",
     "WebAssembly",
     "WebSocket",
     "Worker",
-    "WritableStream",
     "XMLHttpRequest",
-    "navigator",
 ];
 
 /// The function that sends requests: it is there, and reaches the hosts that a deployment names.
@@ -149,8 +187,9 @@ impl Use<'_> {
 /// The reason why a file needs Node.js, in words that follow "it"; `None`: the runtime `javascript` has all that it
 /// names.
 ///
-/// It needs Node.js if it requires or imports anything but `serverledge`, uses a member of `process` other than
-/// `env`, one of a few other names of Node.js that it does not declare itself, or a method that depends on a language.
+/// It needs Node.js if it requires or imports anything but `serverledge` and the modules that the engine has, uses a
+/// member of these that it lacks, a member of `process` other than `env`, one of a few other names of Node.js that it
+/// does not declare itself, or a method that depends on a language.
 /// A file can do without a name that it asks for with `typeof`.
 #[must_use]
 pub fn needs_node(source: &str) -> Option<String> {
@@ -167,10 +206,78 @@ pub fn uses_node(source: &str) -> Option<String> {
 }
 
 fn used_of_node(tokens: &[Token<'_>]) -> Option<String> {
+    // No other runtime has handlers of this kind.
+    if exports_fetch(tokens) {
+        return None;
+    }
     let asked = asked_for(tokens);
     uses(tokens)
         .filter(|(_, used)| !used.is_among(&asked))
         .find_map(|(_, used)| used.need())
+        .or_else(|| lacking_member(tokens))
+}
+
+/// A member that the engine's modules of Node.js lack, where one of these is imported.
+fn lacking_member(tokens: &[Token<'_>]) -> Option<String> {
+    if !imported(tokens).any(is_engine_module) {
+        return None;
+    }
+    let named = tokens.iter().find_map(|token| match token {
+        Token::Word(word) if NODE_MEMBERS.contains(word) => Some(word),
+        _ => None,
+    })?;
+    Some(format!("uses {named} of Node.js"))
+}
+
+/// Whether a file says that it answers requests: what it exports is written there as an object with a function `fetch`.
+#[must_use]
+pub fn answers_requests(source: &str) -> bool {
+    exports_fetch(&tokens(source))
+}
+
+fn exports_fetch(tokens: &[Token<'_>]) -> bool {
+    use Token::{Mark, Word};
+    let inside = |at: usize| match tokens.get(at..)? {
+        [Word("export"), Word("default"), Mark('{'), ..] => Some(at + 3),
+        [
+            Word("module"),
+            Mark('.'),
+            Word("exports"),
+            Mark('='),
+            Mark('{'),
+            ..,
+        ] => Some(at + 5),
+        _ => None,
+    };
+    (0..tokens.len())
+        .find_map(inside)
+        .is_some_and(|begin| has_key(&tokens[begin..], FETCH))
+}
+
+/// Whether an object has a member of this name, by its tokens behind the brace.
+fn has_key(tokens: &[Token<'_>], name: &str) -> bool {
+    let mut depth = 1_usize;
+    // Where a member may begin.
+    let mut begins = true;
+    for (at, token) in tokens.iter().enumerate() {
+        let next = tokens.get(at + 1).copied();
+        let is_key = begins
+            && *token == Token::Word(name)
+            && matches!(next, Some(Token::Mark('(' | ':' | ',' | '}')));
+        if is_key {
+            return true;
+        }
+        match token {
+            Token::Mark('{' | '(' | '[') => depth += 1,
+            Token::Mark('}' | ')' | ']') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return false;
+        }
+        begins = depth == 1 && matches!(token, Token::Mark(',' | '}') | Token::Word("async"));
+    }
+    false
 }
 
 /// Whether a module of this name is part of Node.js.
@@ -178,6 +285,12 @@ fn used_of_node(tokens: &[Token<'_>]) -> Option<String> {
 pub fn is_node_module(name: &str) -> bool {
     let bare = name.strip_prefix("node:");
     bare.is_some() || NODE_MODULES.contains(&name.split('/').next().unwrap_or(name))
+}
+
+/// Whether the runtime `javascript` has the module of Node.js of this name.
+#[must_use]
+pub fn is_engine_module(name: &str) -> bool {
+    ENGINE_MODULES.contains(&name.strip_prefix("node:").unwrap_or(name))
 }
 
 /// The names of the modules that a file requires or imports.
@@ -189,6 +302,7 @@ pub fn imports(source: &str) -> Vec<String> {
 fn why_of_import(name: &str) -> Option<String> {
     match name {
         OWN_MODULE => None,
+        _ if is_engine_module(name) => None,
         _ if is_node_module(name) => Some(format!("imports {name:?} of Node.js")),
         _ => Some(format!("imports {name:?}, {NOT_IN_THE_FILE}")),
     }
@@ -354,12 +468,12 @@ mod tests {
             "fetch(",
             "typeof fetch;",
             "Date;",
-            "x.Buffer;",
+            "x.Worker;",
         ] {
             let source = piece.repeat((1 << 20) / piece.len());
             let _ = (
                 needs_node(&source),
-                notes("f.js", &source),
+                notes("f.js", &source, Role::Json),
                 imports(&source),
             );
         }
@@ -372,23 +486,27 @@ mod tests {
             "export default async (args) => (await call('f', args)).fetch",
             "import { call } from 'serverledge'; export const handler = () => process.env.KEY;",
             "const { call } = require(\"serverledge\");",
-            "// require('fs')\n/* Buffer */ const a = 'fetch(1)', b = `Buffer ${a} require('fs')`;",
-            "const o = { Buffer: 1 }; o.fetch(); o?.global; this.process.exit(1)",
+            "// require('fs')\n/* Worker */ const a = 'fetch(1)', b = `Worker ${a} require('fs')`;",
+            "const o = { Worker: 1 }; o.fetch(); o?.global; this.process.exit(1)",
             "function fetch() { return 1 } fetch()",
             "const x = a / b / c, y = /require('fs')/.test(x)",
-            "const t = `${ { a: `${1}` }.a } Buffer`; console.log(t)",
+            "const t = `${ { a: `${1}` }.a } Worker`; console.log(t)",
             "typeof process === 'object' && process",
             "setImmediate(() => {}); module.exports = () => Date.now()",
             "export default { async fetch(req) { return f(req) } }",
+            "export default { fetch: (request) => new Response(names.sort((a, b) => a.localeCompare(b))) }",
+            "const fetch = app.fetch; module.exports = { other(a) { return [a] }, fetch, more }; Worker",
             "class A { fetch({ a }, b = (1)) { return 1 } }",
             "o.Intl; global.x = 1; typeof global",
-            "typeof Buffer !== 'undefined' ? Buffer.from(a) : btoa(a)",
+            "typeof Worker !== 'undefined' ? Worker.from(a) : btoa(a)",
             "typeof process !== 'undefined' && process.versions?.node",
             "if (typeof globalThis.fetch === 'function') globalThis.fetch('x')",
             "await fetch(`http://x/${id}`)",
             "const o = { async f() { if (fetch('x')) { return new Response(new Headers()) } } }",
             "new Request('http://x')",
             "'I'.toLocaleLowerCase()",
+            "import path from 'node:path'; const { createHash } = require(\"crypto\"); Buffer.from('a')",
+            "const win32 = 1; Buffer.alloc(win32)",
         ] {
             check(source, None);
         }
@@ -408,10 +526,7 @@ mod tests {
             "import 'fs/promises';",
             Some("imports \"fs/promises\" of Node.js"),
         );
-        check(
-            "export * from \"path\"",
-            Some("imports \"path\" of Node.js"),
-        );
+        check("export * from \"net\"", Some("imports \"net\" of Node.js"));
         check(
             "const p = await import('os')",
             Some("imports \"os\" of Node.js"),
@@ -424,8 +539,12 @@ mod tests {
             "const m = require('./lib.js')",
             Some("imports \"./lib.js\", which is not in the file"),
         );
+        check(
+            "const c = require('crypto'); c.createCipheriv('a', b, c)",
+            Some("uses createCipheriv of Node.js"),
+        );
         check("process.exit(1)", Some("uses process.exit of Node.js"));
-        check("return Buffer.from('a')", Some("uses Buffer"));
+        check("return Worker.from('a')", Some("uses Worker"));
         check("new Intl.NumberFormat('de')", Some("uses Intl"));
         check("globalThis.Intl", Some("uses Intl"));
         check(
@@ -448,18 +567,22 @@ mod tests {
         );
         check("process?.exit(1)", Some("uses process.exit of Node.js"));
         check(
-            "const o = { async f() { if (Buffer('x')) { return 1 } } }",
-            Some("uses Buffer"),
+            "const o = { async f() { if (Worker('x')) { return 1 } } }",
+            Some("uses Worker"),
         );
-        check("const t = `${ Buffer.from('a') }`", Some("uses Buffer"));
-        check("const r = /[/]'/; navigator.x = 1", Some("uses navigator"));
+        check("const t = `${ Worker.from('a') }`", Some("uses Worker"));
+        check(
+            "export default { a: { fetch() {} }, b: [fetch(x)] }; Worker",
+            Some("uses Worker"),
+        );
+        check("const r = /[/]'/; WebSocket.x = 1", Some("uses WebSocket"));
     }
 
     proptest! {
         #[test]
         fn any_text_is_looked_at(source in "\\PC{0,60}", tail in "[`'\"/\\\\${}a(.\n*]{0,30}") {
             let source = source + &tail;
-            let _ = (needs_node(&source), notes("f.js", &source));
+            let _ = (needs_node(&source), notes("f.js", &source, Role::Json));
         }
     }
 }

@@ -92,7 +92,17 @@ fn the_runtime_follows_from_the_source() -> Result<()> {
             "const fs = require('fs'); module.exports = () => 1",
             2,
         ),
-        ("buffer.mjs", "export default () => Buffer.from('a')", 2),
+        ("worker.mjs", "export default () => new Worker('a')", 2),
+        (
+            "cipher.js",
+            "const c = require('crypto'); module.exports = () => c.createCipheriv('a', 'b', 'c')",
+            2,
+        ),
+        (
+            "buffer.mjs",
+            "import { Buffer } from 'node:buffer'; export default () => Buffer.from('a')",
+            0,
+        ),
         (
             "sorted.js",
             "module.exports = (p) => p.sort((a, b) => a.localeCompare(b))",
@@ -117,7 +127,7 @@ fn the_runtime_follows_from_the_source() -> Result<()> {
             "{ran:?}"
         );
     }
-    assert_eq!(node.names()?, ["plain", "root"]);
+    assert_eq!(node.names()?, ["buffer", "plain", "root"]);
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serverledge_client::Runtime;
-use serverledge_wire::javascript::{ENDINGS, imports, is_node_module, uses_node};
+use serverledge_wire::javascript::{
+    ENDINGS, answers_requests, imports, is_engine_module, is_node_module, uses_node,
+};
 
 use super::esbuild::{self, BundleError, Output};
 use super::script::{IN_NODE, IN_WASM};
@@ -69,7 +71,9 @@ pub(super) fn read(
     let Some(script) = Script::read(entry, path.is_dir().then(|| path.to_owned()))? else {
         return Ok(None);
     };
-    let has_lists = has_lists || script.has_list();
+    // Only one runtime has handlers that answer requests: it is chosen though there is a list of packages.
+    let is_listed = said.is_some() || !answers_requests(&script.text);
+    let has_lists = has_lists || (is_listed && script.has_list());
     match said {
         Some(Runtime::JavaScript) if script.is_typed || !script.imports.is_empty() => {
             Ok(Some(script.for_engine()?))
@@ -94,7 +98,7 @@ impl Script {
         };
         let imports = imports(&text)
             .into_iter()
-            .filter(|name| name != OWN_MODULE)
+            .filter(|name| name != OWN_MODULE && !is_engine_module(name))
             .collect();
         Ok(Some(Self {
             path,
@@ -336,6 +340,7 @@ mod tests {
         what_is_installed_is_bundled_unasked();
         what_names_node_is_bundled_for_it();
         types_are_taken_out();
+        what_answers_requests_is_for_the_engine();
         complaints_are_shown();
     }
 
@@ -354,6 +359,7 @@ mod tests {
                 "--platform=browser",
                 "--conditions=worker,browser",
                 "--keep-names",
+                "--external:buffer --external:node:buffer",
             ] {
                 assert!(arguments.contains(expected), "{expected}: {arguments}");
             }
@@ -490,6 +496,21 @@ mod tests {
             (app.runtime, paths.join(" ").as_str()),
             (Runtime::NodeJs, "data.csv index.mjs package.json")
         );
+    }
+
+    fn what_answers_requests_is_for_the_engine() {
+        let files = [
+            ("app/index.ts", "import x from 'zod'"),
+            ("app/package.json", "{}"),
+        ];
+        let stripped = "import x from \"zod\"; export default { fetch(a) { return x(a) } }";
+        let lab = lab(
+            &files,
+            &format!("case \"$*\" in *bundle*) echo \"$@\";; *) echo '{stripped}';; esac"),
+        );
+        let app = read(&lab.path().join("app"), None, false).unwrap();
+        let (runtime, name, _) = sent(app).unwrap();
+        assert_eq!((runtime, name.as_str()), ("javascript", "index.js"));
     }
 
     fn complaints_are_shown() {

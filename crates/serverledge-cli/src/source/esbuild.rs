@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serverledge_wire::javascript::is_node_module;
+use serverledge_wire::javascript::{ENGINE_MODULES, is_node_module};
 
 use super::unreadable;
 use crate::exit::Exit;
@@ -99,6 +99,14 @@ pub(super) fn run(
         .args(output.arguments())
         .current_dir(folder)
         .stdin(Stdio::null());
+    if output == Output::Engine {
+        command.args(ENGINE_MODULES.iter().flat_map(|name| {
+            [
+                format!("--external:{name}"),
+                format!("--external:node:{name}"),
+            ]
+        }));
+    }
     if output != Output::Stripped {
         command.arg(if is_module {
             "--format=esm"

@@ -95,10 +95,10 @@ fn it_is_said_why_a_script_runs_where() {
     };
     assert!(why(b"module.exports = p => p", None).contains("--runtime nodejs"));
     assert!(why(b"import 'node:fs'", None).ends_with("imports \"node:fs\" of Node.js"));
-    assert!(why(b"Buffer.from('')", None).ends_with("it uses Buffer"));
+    assert!(why(b"new Worker('')", None).ends_with("it uses Worker"));
     assert!(why(b"\xff", None).ends_with("hello.js is not UTF-8"));
     assert_eq!(
-        why(b"Buffer.from('')", Some(Runtime::JavaScript)),
+        why(b"new Worker('')", Some(Runtime::JavaScript)),
         "",
         "what is said counts"
     );

@@ -3,6 +3,8 @@
 use wasm_encoder::{CustomSection, Section as _};
 
 use super::*;
+use crate::custom::answering_requests;
+use crate::engines::Engines;
 use crate::freeze;
 use crate::protocol::{Order, SnapshotVerdict};
 
@@ -311,6 +313,28 @@ fn data_fills_one_memory_at_constant_places() {
     ] {
         let other = altered(&module, id::DATA, |bytes| *bytes = data.to_vec());
         assert_eq!(split.data_of(&other), None, "{data:?}");
+    }
+}
+
+/// A mark alone answers no requests: such a snapshot is left whole, and is refused for the reason that any module is.
+#[test]
+fn only_a_base_that_answers_requests_has_snapshots_that_do() {
+    let function =
+        r#"(func (export "serverledge_fetch") (param i32 i32) (result i64) (i64.const 0))"#;
+    let other = r#"(global (export "serverledge_fetch") i32 (i32.const 0))"#;
+    for (items, has_fetch) in [(function, true), ("", false), (other, false)] {
+        let base = base_with(items);
+        assert_eq!(SplitBase::new(&base).unwrap().has_fetch, has_fetch);
+        if items == other {
+            // No reactor at all: nothing makes a snapshot of it.
+            continue;
+        }
+        let plain = snapshot(&base, b"[1]");
+        let engines = Engines::new(&[base.into()]);
+        assert!(!engines.divide(&plain).unwrap().answers_requests);
+        let marked = engines.divide(&answering_requests(plain));
+        let answers = marked.map(|divided| divided.answers_requests);
+        assert_eq!(answers, has_fetch.then_some(true), "{items}");
     }
 }
 

@@ -210,6 +210,19 @@ async fn a_reader_that_leaves_ends_the_guest() {
     assert!(String::from_utf8_lossy(&log).contains(LOG), "{log:?}");
 }
 
+/// RFC 9112 §6.3: the same length several times is that length.
+#[tokio::test]
+async fn a_length_that_is_declared_twice_is_told_once() {
+    let lab = Lab::new();
+    let body = "(call $length (i32.const 5)) (call $length (i32.const 5)) (call $answer (local.get $out)) (call $say) (call $finish-body)";
+    let outcome = ask(&lab, body, FunctionLimits::default()).await.unwrap();
+    let (response, _) = settled(outcome);
+    let lengths = response.headers().get_all("content-length").iter();
+    assert_eq!(lengths.collect::<Vec<_>>(), ["5"]);
+    let read = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(read, "hello");
+}
+
 /// RFC 9110 §9.3.2: the headers of `GET`, and no body.
 #[tokio::test]
 async fn head_has_the_headers_of_get() {

@@ -114,6 +114,11 @@ fn refused() -> Vec<(Vec<u8>, &'static str, &'static str)> {
             "serverledge::spawn",
         ),
         (
+            b"(module (import \"serverledge\" \"kv\" (func (param i32))) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "kv",
+        ),
+        (
             b"(module (import \"wasi_snapshot_preview1\" \"fd_teleport\" (func)) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
             "unknown_import",
             "fd_teleport",
@@ -395,7 +400,7 @@ const FOREIGN: [(Made, &str, &str, [&str; 2]); 20] = [
         "unknown_import",
         [
             "acme:shop/orders, wasi:keyvalue/store@0.2.0-draft:",
-            "environment",
+            "0.2.0-draft2",
         ],
     ),
 ];

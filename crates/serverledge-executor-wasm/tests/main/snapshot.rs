@@ -25,6 +25,7 @@ fn base(more: &str) -> Bytes {
         (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (import "serverledge" "call" (func $call (param i32 i32 i32 i32 i32 i32) (result i64)))
         (import "serverledge" "send" (func $send (param i32 i32 i32 i32) (result i64)))
+        (import "serverledge" "kv" (func $kv (param i32 i32 i32 i32) (result i64)))
         (memory (export "memory") 2)
         (global $length (mut i32) (i32.const 0))
         (func $say (param $fd i32)
@@ -113,6 +114,10 @@ async fn the_still_world_is_one_to_live_in() {
         (if (i64.ge_s (call $send (i32.const 1024) (i32.const 1) (i32.const 4096) (i32.const 999)) (i64.const 0))
             (then unreachable))
         ;; `not_runn`, behind `{"error":"`.
+        (if (i64.ne (i64.load (i32.const 4106)) (i64.const 0x6e6e75725f746f6e)) (then unreachable))
+        (i64.store (i32.const 4106) (i64.const 0))
+        (if (i64.ge_s (call $kv (i32.const 1024) (i32.const 1) (i32.const 4096) (i32.const 999)) (i64.const 0))
+            (then unreachable))
         (if (i64.ne (i64.load (i32.const 4106)) (i64.const 0x6e6e75725f746f6e)) (then unreachable))"#;
     take(&Lab::new(), refuses).await.unwrap();
 }

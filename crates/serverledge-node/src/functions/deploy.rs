@@ -11,8 +11,8 @@ use serverledge_api::{
 };
 use serverledge_core::kv::Revision;
 use serverledge_core::{
-    Caller, Digest, Function, FunctionName, FunctionSpec, MemoryMib, PrepareError, Prepared,
-    Progress, Runtime, Secrets, SpaceId, Version,
+    Caller, Digest, Function, FunctionName, FunctionSpec, Interface, MemoryMib, PrepareError,
+    Prepared, Progress, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_registry::{self as registry, FunctionStore, Replaced, code_digest};
 use serverledge_wire::function::{FunctionBody, SpecError};
@@ -297,10 +297,14 @@ impl Deployer {
         if before.is_none_or(|before| before.limits.memory != spec.limits.memory) {
             self.check_memory(spec.limits.memory)?;
         }
-        match before.filter(|before| before.secrets.values == spec.secrets.values) {
+        let are_same = |before: &&Version| {
+            before.secrets.values == spec.secrets.values
+                && before.secrets.hosts == spec.secrets.hosts
+        };
+        match before.filter(are_same) {
             // The same secrets are the same version.
             Some(before) => spec.secrets = before.secrets.clone(),
-            None => draw_nonce(&mut spec.secrets)?,
+            None => draw_random_parts(&mut spec.secrets)?,
         }
         Ok(spec)
     }
@@ -345,8 +349,8 @@ pub(super) fn runtime(name: &str) -> Result<Option<Runtime>, SpecError> {
     })
 }
 
-/// Draws the nonce that makes the digest of a version with secrets unpredictable.
-fn draw_nonce(secrets: &mut Secrets) -> Result<(), DeployError> {
+/// Draws the nonce that makes the digest of a version with secrets unpredictable, and the random part of placeholders.
+fn draw_random_parts(secrets: &mut Secrets) -> Result<(), DeployError> {
     if secrets.values.is_empty() {
         return Ok(());
     }
@@ -354,7 +358,11 @@ fn draw_nonce(secrets: &mut Secrets) -> Result<(), DeployError> {
         attempt: "draw a random number".to_owned(),
         source: Box::new(error),
     };
-    Ok(getrandom::fill(&mut secrets.nonce).map_err(failed)?)
+    getrandom::fill(&mut secrets.nonce).map_err(failed)?;
+    if !secrets.hosts.is_empty() {
+        getrandom::fill(&mut secrets.seal).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// The recognised kind of code, and the remarks. There are no remarks about a module that its owner did not build.
@@ -364,7 +372,13 @@ pub(crate) fn described(
     remarks: Vec<String>,
 ) -> (String, Vec<String>) {
     match runtime {
-        Runtime::JavaScript => ("JavaScript".to_owned(), remarks),
+        Runtime::JavaScript => {
+            let recognised = match prepared.interface {
+                Interface::Json => "JavaScript",
+                Interface::Http => "JavaScript that answers requests",
+            };
+            (recognised.to_owned(), remarks)
+        }
         _ => (prepared.recognised.to_owned(), prepared.remarks),
     }
 }

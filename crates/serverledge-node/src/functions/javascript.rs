@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serverledge_api::DeployError;
 use serverledge_core::{FunctionLimits, FunctionSpec, PrepareError, Progress, Runtime};
 use serverledge_executor_wasm::{
-    ModuleSnapshot, SnapshotError, WasmExecutor, section, with_section,
+    ModuleSnapshot, SnapshotError, WasmExecutor, answering_requests, section, with_section,
 };
-use serverledge_wire::javascript::notes;
+use serverledge_wire::javascript::{Role, notes};
 
 use crate::functions::scripts::{ScriptFile, script, scripts};
 
@@ -45,11 +45,23 @@ impl Input<'_> {
     }
 }
 
-/// The engine's warning about a script that loads.
+/// The engine's word about a script that loads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct LoadWarnings {
+struct Loaded {
     warnings: Vec<String>,
+    /// `http`: its handler is `fetch`, which answers requests. Else empty.
+    interface: String,
+}
+
+impl Loaded {
+    fn role(&self) -> Role {
+        if self.interface == "http" {
+            Role::Http
+        } else {
+            Role::Json
+        }
+    }
 }
 
 /// The engine's error about a script that does not load.
@@ -135,20 +147,26 @@ pub(crate) async fn make(
         output,
         log,
     } = taken.map_err(|error| explained(error, text))?;
+    let loaded: Loaded = serde_json::from_str(output.trim()).unwrap_or_default();
+    let module = match loaded.role() {
+        Role::Http => answering_requests(module),
+        Role::Json => module,
+    };
     let code = with_section(module, SECTION, source).into();
     Ok(Made {
         code,
-        remarks: remarks(file, text, &output, &log),
+        remarks: remarks(file, text, loaded, &log),
     })
 }
 
 /// Warnings of the engine, notes on names in the script, and its own output.
-fn remarks(file: &str, text: &str, output: &str, log: &str) -> Vec<String> {
-    let met: LoadWarnings = serde_json::from_str(output.trim()).unwrap_or_default();
+fn remarks(file: &str, text: &str, loaded: Loaded, log: &str) -> Vec<String> {
+    let notes = notes(file, text, loaded.role());
     let wrote = wrote(log).map(|wrote| format!("while it was loaded, the script wrote: {wrote}"));
-    met.warnings
+    loaded
+        .warnings
         .into_iter()
-        .chain(notes(file, text))
+        .chain(notes)
         .chain(wrote)
         .collect()
 }

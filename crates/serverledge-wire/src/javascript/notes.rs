@@ -14,16 +14,27 @@ const ORIGIN: &str = "\n// ";
 /// Between a file and its packages.
 const PACKAGES: &str = "node_modules/";
 
-/// Notes on what a file will get that it does not get in Node.js: each begins with `FILE:LINE`. One for each name.
+/// The role of a file's handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes parameters and gives a result.
+    Json,
+    /// It is called `fetch`, takes requests and gives responses.
+    Http,
+}
+
+/// Notes on what a file will get that it does not get in Node.js: each begins with `FILE:LINE`. One for each name. Where the
+/// handler itself is called `fetch`, there is none on that name.
 #[must_use]
-pub fn notes(file: &str, source: &str) -> Vec<String> {
+pub fn notes(file: &str, source: &str, role: Role) -> Vec<String> {
     let tokens = tokens(source);
     let mut seen = HashSet::new();
     let mut notes = Vec::new();
     let asked_for = asked_for(&tokens);
     let mut looked_at = 0;
     for (at, used) in uses(&tokens) {
-        if seen.contains(kind(used)) {
+        let is_handler = role == Role::Http && used == Use::Fetch;
+        if is_handler || seen.contains(kind(used)) {
             continue;
         }
         looked_at += 1;
@@ -105,7 +116,7 @@ mod tests {
     use super::*;
 
     fn check(source: &str, expected: &[&str]) {
-        let notes = notes("f.js", source);
+        let notes = notes("f.js", source, Role::Json);
         let begin = |note: &String| {
             note.split_inclusive(' ')
                 .take(4)
@@ -152,6 +163,17 @@ mod tests {
     }
 
     #[test]
+    fn a_handler_called_fetch_sends_nothing() {
+        let source = "const fetch2 = 1; export default { fetch };\nDate.now()";
+        let told = notes("f.js", source, Role::Http);
+        assert!(
+            told.len() == 1 && told[0].starts_with("f.js:2: the clock"),
+            "{told:?}"
+        );
+        assert_eq!(notes("f.js", source, Role::Json).len(), 2);
+    }
+
+    #[test]
     fn parts_of_a_bundle_are_told_with_their_package() {
         let source = "\n// node_modules/luxon/src/x.js\nconst f = new Intl.X();\nconst d = Date.now();\n// f.js\nDate.now()";
         check(
@@ -159,17 +181,18 @@ mod tests {
             &["f.js:3 (of luxon/src/x.js): Intl", "f.js:6: the clock is"],
         );
         check(
-            "// node_modules/a/a.js\ntypeof Buffer",
-            &["f.js:2: Buffer is not"],
+            "// node_modules/a/a.js\ntypeof Worker",
+            &["f.js:2: Worker is not"],
         );
-        check("\n// node_modules/a/a.js\ntypeof Buffer", &[]);
+        check("\n// node_modules/a/a.js\ntypeof Worker", &[]);
     }
 
     #[test]
     fn many_names_are_cut_short() {
-        let source = "Blob; Buffer; FormData; EventTarget; WritableStream; EventSource; WebSocket; Worker; fetch; navigator";
+        let source = "Atomics; BroadcastChannel; EventSource; Intl; SharedArrayBuffer; WebAssembly; WebSocket; Worker; \
+             XMLHttpRequest; fetch";
         assert_eq!(
-            notes("f.js", source).last().unwrap(),
+            notes("f.js", source, Role::Json).last().unwrap(),
             "and 2 more names like these"
         );
     }

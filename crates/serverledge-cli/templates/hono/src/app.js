@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 
+// Requests to /fn/{{name}}/… come here as they are. A call with parameters is `POST /` with them as its body.
 const app = new Hono();
 
 app.get('/', (c) => c.json({ message: 'GET /hello/NAME greets' }));
