@@ -94,13 +94,13 @@ class Nested {
     readonly chain: readonly string[],
   ) {}
 
-  // The host functions `serverledge::call` and `serverledge::send`. What was granted hosts never runs in a page.
-  host(guest: Guest, [name, nameLength, params, paramsLength, out, room]: Pointers, isRequest?: boolean): bigint {
+  // The host functions of the module `serverledge`. What was granted hosts never runs in a page, and stores are at the node.
+  host(guest: Guest, [name, nameLength, params, paramsLength, out, room]: Pointers, refusal?: string): bigint {
     let reply: Reply;
     if (nameLength === 0) {
       reply = this.#kept ?? failed('no_reply', 'no reply is kept');
-    } else if (isRequest) {
-      reply = failed('outbound_not_granted', 'no host is allowed');
+    } else if (refusal) {
+      reply = failed(refusal, 'not in a page');
     } else {
       const read = (at: number, length: number): Uint8Array => pointed('serverledge::call', () => range(at, length >>> 0).slice());
       reply = this.#answer(read(name, nameLength), read(params, paramsLength));
@@ -200,8 +200,8 @@ class Instance implements Guest {
     ]);
   }
 
-  callOther(pointers: Pointers, isRequest?: boolean): bigint {
-    return this.nested.host(this, pointers, isRequest);
+  callOther(pointers: Pointers, refusal?: string): bigint {
+    return this.nested.host(this, pointers, refusal);
   }
 
   timeLeft(): number {

@@ -48,8 +48,8 @@ export interface Guest {
   ended: unknown;
   /** The milliseconds that are left; ends the guest if there are none. */
   timeLeft(): number;
-  /** Calls another function, or refuses to send a request to another host, and gives the length of the reply. */
-  callOther(pointers: Pointers, isRequest?: boolean): bigint;
+  /** Calls another function, or refuses with a code what only a node does, and gives the length of the reply. */
+  callOther(pointers: Pointers, refusal?: string): bigint;
 }
 
 // The run whose instance is at work: one at a time, since calls within each other wait for each other.
@@ -305,6 +305,12 @@ function hosted<Args extends unknown[], T>(run: (...args: Args) => T): (...args:
   };
 }
 
+// A host function that takes a request and gives a reply, where there is a node.
+const refusing = (code: string) =>
+  hosted((request: number, length: number, out: number, room: number) =>
+    guest.callOther([request, length, 0, 0, out, room], code),
+  );
+
 let offered: Record<string, Record<string, unknown>> | undefined;
 
 /** What modules import, from a memory if they do that too. It is the same for all: host functions find their guest. */
@@ -313,9 +319,8 @@ export function imports(memory: WebAssembly.Memory | undefined): WebAssembly.Imp
     wasi_snapshot_preview1: wasi(),
     serverledge: {
       call: hosted((...pointers: Pointers) => guest.callOther(pointers)),
-      send: hosted((request: number, length: number, out: number, room: number) =>
-        guest.callOther([request, length, 0, 0, out, room], true),
-      ),
+      send: refusing('outbound_not_granted'),
+      kv: refusing('kv_missing'),
     },
     serverledge_edge: { deadline: hosted(() => guest.timeLeft()) },
     env: { emscripten_notify_memory_growth: () => {} },

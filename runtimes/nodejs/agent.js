@@ -66,6 +66,7 @@ class Agent {
     this.running = new Set();
     // One invocation at a time: what nobody can tell the origin of is its doing.
     this.alone = true;
+    this.concurrency = 1;
     // Tells which invocation everything belongs to. Made for the function, since a snapshot cannot hold it.
     this.storage = undefined;
     this.ownLog = undefined;
@@ -166,6 +167,7 @@ class Agent {
     this.outputBytesMax = bind.outputBytesMax;
     this.contextFirst = contextComesFirst(handler);
     this.logTimes = bind.logTimes;
+    this.concurrency = bind.concurrency;
     this.alone = bind.concurrency === 1;
     this.call = handler;
   }

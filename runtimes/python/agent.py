@@ -520,17 +520,19 @@ def offer_calls(agent):
     import builtins
     parts = serverledge.Agent
     parts.path, parts.to_json, parts.from_json = agent.call_path, agent.to_ascii_json, agent.from_json
-    parts.capability = staticmethod(capability)
+    parts.caller = staticmethod(caller)
+    at_once = serverledge.OPERATIONS_MAX // max(agent.function.concurrency, 1)
+    parts.operations_at_once = max(1, min(serverledge.OPERATIONS_AT_ONCE_MAX, at_once))
     builtins.call, builtins.acall, builtins.CallError = serverledge.call, serverledge.acall, serverledge.CallError
 
 
-def capability():
-    """Of the invocation that this thread or task belongs to."""
+def caller():
+    """The invocation that this thread or task belongs to; None if it has ended."""
     tail = output.current.get()
     if tail is None or not tail.open:
         # A thread that was started for one invocation may work for the next.
         tail = output.Output.only
-    return tail.capability if tail is not None and tail.open else ""
+    return tail if tail is not None and tail.open else None
 
 
 def prepare_as_site_does():

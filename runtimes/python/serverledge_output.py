@@ -27,7 +27,8 @@ class Tail:
     Where there is a channel, what is kept goes there once a pause, ahead of the answer. The thread that has the lock can
     take it again: a finalizer may print at any time."""
 
-    __slots__ = ("kept", "limit", "times", "cut", "open", "lock", "channel", "begun", "capability", "id", "rest")
+    __slots__ = ("kept", "limit", "times", "cut", "open", "lock", "channel", "begun", "capability", "id", "rest",
+                 "turns")
 
     # Whether the node reads when each piece was written.
     with_times = False
@@ -38,6 +39,8 @@ class Tail:
         self.id = name
         # The line that it has begun after its end.
         self.rest = b""
+        # The queue of its operations on stores, once there is one.
+        self.turns = None
         # Positions at which the bytes of each millisecond begin.
         self.times = []
         self.kept = bytearray()

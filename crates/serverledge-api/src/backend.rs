@@ -19,6 +19,7 @@ pub(crate) mod invocations;
 pub(crate) mod roles;
 pub(crate) mod running_apps;
 pub(crate) mod runs;
+pub(crate) mod state;
 
 use invocations::InvocationOptions;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serverledge_core::{
     AccountError, FailureKind, FunctionFailure, InvocationError, OverloadReason, PrepareError,
-    error_chain,
+    StateError, error_chain,
 };
 use serverledge_wire::endpoint_body::EndpointBodyError;
 use serverledge_wire::function::SpecError;
@@ -397,6 +397,56 @@ impl From<PollError> for ApiError {
             error_chain(&error),
         )
         .after(1)
+    }
+}
+
+impl From<StateError> for ApiError {
+    fn from(error: StateError) -> Self {
+        let status = match &error {
+            StateError::StoreName(_)
+            | StateError::KeyEmpty
+            | StateError::KeyTooLong(_)
+            | StateError::KeyControl
+            | StateError::Ttl
+            | StateError::Cursor
+            | StateError::NotANumber(_)
+            | StateError::Overflow(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            StateError::ValueTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            StateError::FullOfBytes { .. }
+            | StateError::FullOfKeys { .. }
+            | StateError::FullOfStores => StatusCode::INSUFFICIENT_STORAGE,
+            StateError::TooFast { .. } | StateError::TooManyBytes { .. } | StateError::TooMany => {
+                return Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    error.code(),
+                    error.to_string(),
+                )
+                .after(1);
+            }
+            // Room comes when somebody deletes something, not after a second.
+            StateError::RegistryCrowded { .. } | StateError::RegistryFull => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            // The space was deleted meanwhile.
+            StateError::Missing(_) => StatusCode::NOT_FOUND,
+            StateError::Contended(_) | StateError::Unavailable(_) => {
+                return Self::dependency(error.code(), error_chain(&error));
+            }
+            _ => return ApiError::internal(&error_chain(&error)),
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl ApiError {
+    /// The error of a write to a store. A write that may have been made does not say when to come back: a client that
+    /// did so blindly might add twice.
+    pub(crate) fn kv_write(error: StateError) -> Self {
+        if matches!(error, StateError::Unavailable(_)) {
+            let detail = error_chain(&error);
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), detail);
+        }
+        Self::from(error)
     }
 }
 

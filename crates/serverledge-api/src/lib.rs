@@ -26,6 +26,7 @@ pub use backend::running_apps::{
     ContentCoding, EdgeCode, EdgeFile, EdgeKind, Hosting, HostingError, Imported, TestRun,
 };
 pub use backend::runs::{EventFeed, EventFilter, EventId, RunRecords, RunScope, event_text};
+pub use backend::state::{KvStores, StateStores};
 pub use backend::{
     ClientCall, Deployed, ExpectedState, Identity, Load, LogEntry, LogFeed, Patched,
     PeerInvokeError, PeerRefused, PeerRequest, Polled, Readiness,

@@ -28,6 +28,7 @@ pub(crate) mod functions;
 pub(crate) mod http_function;
 pub(crate) mod invocations;
 pub(crate) mod invoke;
+pub(crate) mod kv;
 pub(crate) mod logs;
 pub(crate) mod openapi;
 pub(crate) mod patch;
@@ -104,6 +105,13 @@ routes! {
         GET    "/dead-letters/{id}"                 Invoke   dead_letters::show;
         DELETE "/dead-letters/{id}"                 Invoke   dead_letters::purge;
         POST   "/dead-letters/{id}/redrive"         Invoke   dead_letters::redrive;
+        GET    "/kv"                                Invoke   kv::stores;
+        GET    "/kv/{store}"                        Invoke   kv::list;
+        DELETE "/kv/{store}"                        Deploy   kv::clear;
+        GET    "/kv/{store}/{*key}"                 Invoke   kv::get;
+        PUT    "/kv/{store}/{*key}"                 Deploy   kv::put;
+        POST   "/kv/{store}/{*key}"                 Deploy   kv::increment;
+        DELETE "/kv/{store}/{*key}"                 Deploy   kv::delete;
         GET    "/apps"                              Invoke   apps::list;
         POST   "/apps"                              Deploy   apps::create;
         GET    "/apps/{app}"                        Invoke   apps::show;
@@ -242,7 +250,8 @@ fn covers(pattern: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
         if expected.starts_with("{*") {
-            return segments.next().is_some_and(|rest| !rest.is_empty());
+            let first = segments.next();
+            return first.is_some_and(|first| !first.is_empty() || segments.next().is_some());
         }
         let Some(segment) = segments.next() else {
             return false;

@@ -6,6 +6,7 @@ mod asynchronous;
 mod function;
 mod global;
 mod invoke;
+mod kv;
 mod observe;
 mod project;
 mod secret;
@@ -32,13 +33,16 @@ pub(crate) use asynchronous::{
     DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs,
 };
 pub(crate) use function::{
-    CreateArgs, DeleteArgs, FunctionArgs, LogsArgs, PrewarmArgs, ProgramArgs,
+    CreateArgs, DeleteArgs, FunctionArgs, Idempotency, LogsArgs, PrewarmArgs, ProgramArgs,
 };
 pub(crate) use global::GlobalArgs;
 pub(crate) use invoke::{ClassArg, InvokeArgs, PollArgs};
+pub(crate) use kv::{
+    KvClearArgs, KvCommand, KvIncrementArgs, KvKeyArgs, KvListArgs, KvSetArgs, StoreArgs,
+};
 pub(crate) use observe::{RunListArgs, TopArgs};
 pub(crate) use project::{DevArgs, NewArgs, RunArgs};
-pub(crate) use secret::{SecretArgs, SecretCommand};
+pub(crate) use secret::{SecretArgs, SecretCommand, SecretSetArgs};
 pub(crate) use update::UpdateArgs;
 
 const EXAMPLES: &str = "\
@@ -57,6 +61,7 @@ Examples:
   serverledge-cli logs hello --follow
   serverledge-cli update greet --memory 256 --unset-env GREETING
   serverledge-cli secret set greet API_KEY
+  serverledge-cli kv set greeting hello --ttl 1h
   serverledge-cli app create shop
   serverledge-cli --app shop create -f order --src order.wasm
   serverledge-cli --app shop endpoint add /order --function order
@@ -139,6 +144,9 @@ pub(crate) enum Command {
     /// List, show, redrive or purge dead letters: asynchronous invocations that failed through no fault of the function
     #[command(subcommand)]
     DeadLetter(DeadLetterCommand),
+    /// Read and change the key-value stores of functions: list, get, set, delete, increment, clear
+    #[command(subcommand)]
+    Kv(KvCommand),
     /// Make a function ready ahead of calls
     Prewarm(PrewarmArgs),
     /// Delete a function

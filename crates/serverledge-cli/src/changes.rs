@@ -49,9 +49,15 @@ fn one(change: &ChangeInfo) -> String {
         "SupportedArchs" => arrow("architectures", ""),
         "Code" => format!("code {} → {}", digest(from), digest(to)),
         "Idempotent" => flag("idempotent"),
+        "IdempotentOutbound" => flag("idempotent with requests"),
         "Edge" => flag("edge"),
         "Isolation" => arrow("isolation", ""),
         "AllowHosts" => format!("allowed hosts {} → {}", list(from, ", "), list(to, ", ")),
+        "SecretHosts" => format!(
+            "secrets for hosts {} → {}",
+            list(from, ", "),
+            list(to, ", ")
+        ),
         "Arguments" => format!("arguments {} → {}", list(from, " "), list(to, " ")),
         "Stdin" => arrow("stdin", ""),
         "Stdout" => arrow("stdout", ""),
@@ -116,10 +122,12 @@ mod tests {
             {"Member":"CPUTime","To":0.25},
             {"Member":"Handler","From":"","To":"a\u001b[2J"},
             {"Member":"Code","From":"7f3a00","To":"91bc00"},
+            {"Member":"IdempotentOutbound","From":false,"To":true},
             {"Member":"Edge","From":true,"To":false},
             {"Member":"Isolation","From":"kept","To":"fresh"},
             {"Member":"SupportedArchs","From":[],"To":["amd64","arm64"]},
             {"Member":"AllowHosts","From":[],"To":["https://a.example","https://b.example"]},
+            {"Member":"SecretHosts","From":[],"To":["KEY for https://a.example"]},
             {"Member":"Arguments","From":[],"To":["-w","{w}"]},
             {"Member":"Stdin","From":"params","To":"body"},
             {"Member":"Stdout","From":"json","To":"raw"},
@@ -139,10 +147,12 @@ mod tests {
             processor time none → 0.25 s
             handler none → a\u{1b}[2J
             code 7f3a… → 91bc…
+            idempotent with requests on
             edge off
             isolation kept → fresh
             architectures all → amd64, arm64
             allowed hosts none → https://a.example, https://b.example
+            secrets for hosts none → KEY for https://a.example
             arguments none → -w {w}
             stdin params → body
             stdout json → raw

@@ -10,6 +10,7 @@ pub(crate) mod function_versions;
 mod invocation;
 mod invocation_list;
 mod invoke;
+mod kv;
 mod list;
 mod logs;
 pub(crate) mod new;
@@ -54,6 +55,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Poll(args) => poll::poll(session, &args).await,
         Command::Invocation(command) => invocation::run(session, &command).await,
         Command::DeadLetter(command) => dead_letter::run(session, &command).await,
+        Command::Kv(command) => kv::run(session, &command).await,
         Command::Prewarm(args) => prewarm(session, &args).await,
         Command::Delete(args) => delete(session, &args).await,
         Command::List => list::list(session).await,

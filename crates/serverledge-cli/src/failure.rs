@@ -287,9 +287,10 @@ fn missing_package(texts: &[&str; 3]) -> Option<String> {
 }
 
 /// Codes of things that are missing and come without anybody's doing.
-const COMES_BY_ITSELF: [&str; 4] = [
+const COMES_BY_ITSELF: [&str; 5] = [
     "function_not_prepared",
     "function_contended",
+    "kv_contended",
     "no_node",
     "credentials_unchecked",
 ];

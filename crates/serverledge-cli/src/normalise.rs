@@ -48,7 +48,7 @@ impl Grammar {
     fn add(&mut self, command: &str, definition: &clap::Command) {
         self.shorts.entry(command.to_owned()).or_default();
         for option in definition.get_arguments() {
-            let takes_value = option.get_action().takes_values();
+            let takes_value = takes_value(option);
             for name in option
                 .get_long()
                 .into_iter()
@@ -85,6 +85,14 @@ impl Grammar {
         word.to_str()
             .is_some_and(|word| !word.is_empty() && self.shorts.contains_key(word))
     }
+}
+
+/// Whether a value follows an option. One that has its value behind `=` or none at all is a switch.
+fn takes_value(option: &clap::Arg) -> bool {
+    let is_optional = option
+        .get_num_args()
+        .is_some_and(|range| range.min_values() == 0);
+    option.get_action().takes_values() && !(is_optional && option.is_require_equals_set())
 }
 
 /// One argument by its form.
@@ -406,6 +414,22 @@ mod tests {
             "create --update=T --edge=0 --idempotent=x",
             &expect!["create --update --idempotent=x"],
         );
+        check(
+            "create -idempotent f.wasm",
+            &expect!["create --idempotent f.wasm"],
+        );
+        check(
+            "create -idempotent=outbound f.wasm",
+            &expect!["create --idempotent=outbound f.wasm"],
+        );
+        check(
+            "create --idempotent=1 --edge=F f.wasm",
+            &expect!["create --idempotent f.wasm"],
+        );
+        check(
+            "--idempotent create f.wasm --idempotent=false",
+            &expect!["create --idempotent f.wasm"],
+        );
     }
 
     #[test]
@@ -428,11 +452,7 @@ mod tests {
             let Some(name) = option.get_long() else {
                 continue;
             };
-            assert_eq!(
-                grammar.longs[name].1,
-                option.get_action().takes_values(),
-                "--{name}"
-            );
+            assert_eq!(grammar.longs[name].1, takes_value(option), "--{name}");
         }
     }
 

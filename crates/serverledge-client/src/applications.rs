@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::error::ClientError;
 
 /// First segments of the routes of functions, which an application has as well.
-const OF_FUNCTIONS: [&str; 13] = [
+const OF_FUNCTIONS: [&str; 14] = [
     "create",
     "update",
     "delete",
@@ -24,6 +24,7 @@ const OF_FUNCTIONS: [&str; 13] = [
     "dead-letters",
     "stats",
     "events",
+    "kv",
 ];
 
 impl Client {

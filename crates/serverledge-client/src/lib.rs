@@ -24,6 +24,7 @@ mod error;
 mod event_parser;
 mod events;
 mod invocation;
+mod kv;
 mod lines;
 mod outbound;
 mod peer;
@@ -49,6 +50,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
 pub use events::{EventStream, EventUpdate, NodeEvent, ReceivedEvent, WantedEvents};
 pub use invocation::{InvocationResult, Poll};
+pub use kv::{KvExpected, KvValue, WantedKeys};
 pub use outbound::{OutboundClient, OutboundConfig, OutboundPool};
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, Sender, is_forwardable};
 pub use reach::{ParseReachAllowError, ReachAllow};
@@ -58,6 +60,7 @@ pub use runs::{WantedRuns, WantedStats};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{
     AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime,
+    StateError, StateKey, StoreName,
 };
 pub use serverledge_wire::invoke::InvocationBody;
 pub use streaming::{LogStream, WantedLog};

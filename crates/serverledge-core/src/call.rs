@@ -14,6 +14,7 @@ use crate::log::FunctionLog;
 use crate::name::FunctionName;
 use crate::outbound::OutboundError;
 use crate::run::CallOrigin;
+use crate::state::{StateError, StateOp, StateReply, StoreName};
 use crate::trace::{TraceContext, TraceId, TraceIds};
 
 /// One invocation, from the request that asks for it to the sandbox that runs it.
@@ -273,6 +274,12 @@ pub trait HostCalls: Send + Sync {
     ) -> Result<http::Response<HttpBody>, OutboundError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         Err(OutboundError::NotGranted(host))
+    }
+
+    /// Carries out an operation on a store of the function's space. Dropping the future of a write leaves open whether it is
+    /// applied.
+    async fn state(&self, _store: &StoreName, _op: StateOp) -> Result<StateReply, StateError> {
+        Err(StateError::Missing("the node keeps none for functions"))
     }
 
     /// The caller as a name, for messages.

@@ -44,12 +44,22 @@ impl Default for FunctionLimits {
 pub struct Flags {
     /// Equal parameters give an equal result: results may be cached and calls repeated elsewhere.
     pub idempotent: bool,
+    /// The same of results that depend on answers of hosts outside. Counts only where `idempotent` is set.
+    pub keeps_outbound: bool,
     /// The code may be downloaded and run by the caller, and results carried by clients are believed.
     pub edge: bool,
     /// The architectures that it can run on.
     pub archs: Archs,
     /// Whether its calls may share instances, one after the other.
     pub isolation: Isolation,
+}
+
+impl Flags {
+    /// Whether results of runs that sent requests to hosts outside may be kept.
+    #[must_use]
+    pub const fn may_keep_outbound(self) -> bool {
+        self.idempotent && self.keeps_outbound
+    }
 }
 
 /// The lifetime of the instances of a function. It does not change a result.

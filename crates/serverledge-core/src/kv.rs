@@ -119,6 +119,8 @@ pub struct Status {
     pub revision: Revision,
     /// Bytes of all that the store keeps: keys and values, history included.
     pub bytes_used: u64,
+    /// The same without room that is free again, which a store may keep in its file.
+    pub bytes_in_use: u64,
     /// The most bytes that it may keep, if it knows a limit; beyond it puts fail with `RegistryFull`.
     pub bytes_max: Option<u64>,
 }

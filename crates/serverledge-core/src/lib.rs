@@ -22,6 +22,7 @@ mod quantity;
 mod random;
 mod report;
 mod run;
+mod state;
 mod trace;
 mod version;
 
@@ -55,7 +56,10 @@ pub use id::{AppId, InvocationId, SpaceId, UserId};
 pub use log::{FunctionLog, LogLines};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
-pub use outbound::{HostRule, OUTBOUND_HOSTS_MAX, OutboundError, ParseHostRuleError};
+pub use outbound::{
+    HOST_NAME_BYTES_MAX, HostRule, OUTBOUND_HOSTS_MAX, OutboundError, ParseHostRuleError,
+    ends_in_a_number, is_host_name,
+};
 pub use program_io::{
     ARGS_FAULTS, ArgPiece, ArgTemplateError, CONTENT_TYPE_DEFAULT, ParseStdinError,
     ParseStdoutError, ProgramIo, RequestParams, Stdin, Stdout, arg_pieces,
@@ -64,6 +68,11 @@ pub use quantity::{CpuMilli, MemoryMib, unix_ms, whole_millis};
 pub use random::SplitMix64;
 pub use report::{Phases, Remote, Report};
 pub use run::{CallOrigin, RunStatus, Trigger};
+pub use state::{
+    STATE_KEY_BYTES_MAX, STATE_LIST_MAX, STATE_OPS_MAX, STATE_STORES_MAX, STATE_TTL_MAX,
+    STORE_NAME_BYTES_MAX, StateEntry, StateError, StateKey, StateLimits, StateOp, StatePage,
+    StateReply, StateUsage, StateVersion, StoreName,
+};
 pub use trace::{SAMPLED, SpanId, TraceContext, TraceId, TraceIds, TraceParent, trace_state};
 pub use version::{
     Digest, Network, ParseDigestError, ParseNetworkError, ParseRuntimeError, Runtime, Secrets,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use http::Uri;
 use http::uri::Scheme;
 
-/// Longest name, as the name service has it.
-const NAME_BYTES_MAX: usize = 253;
+/// Longest name of a host, as the name service has it.
+pub const HOST_NAME_BYTES_MAX: usize = 253;
 
 /// Characters of a URL that an error repeats.
 const URL_CHARS_MAX: usize = 256;
@@ -56,6 +56,33 @@ pub enum ParseHostRuleError {
 }
 
 impl HostRule {
+    /// The rule that allows the host, the scheme and the port of a URL and nothing else; `None` if it names none that requests
+    /// can be sent to.
+    #[must_use]
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let (is_https, host, port) = target(uri)?;
+        let is_host = is_host_name(&host) || host.parse::<core::net::IpAddr>().is_ok();
+        (is_host && port > 0).then_some(Self {
+            is_https,
+            hosts: Hosts::One(host),
+            port,
+        })
+    }
+
+    /// Whether it allows every request that the other one allows.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.is_https == other.is_https
+            && self.port == other.port
+            && match (&self.hosts, &other.hosts) {
+                (Hosts::All, _) => true,
+                (Hosts::One(own), Hosts::One(name)) => own == name,
+                (Hosts::Below(own), Hosts::One(name)) => is_below(name, own),
+                (Hosts::Below(own), Hosts::Below(name)) => own == name || is_below(name, own),
+                (Hosts::One(_) | Hosts::Below(_), _) => false,
+            }
+    }
+
     /// Whether a request to this URL may go out.
     #[must_use]
     pub fn allows(&self, uri: &Uri) -> bool {
@@ -68,11 +95,15 @@ impl HostRule {
         match &self.hosts {
             Hosts::All => true,
             Hosts::One(one) => *one == host,
-            Hosts::Below(name) => host
-                .strip_suffix(name.as_str())
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            Hosts::Below(name) => is_below(&host, name),
         }
     }
+}
+
+/// Whether a name is one below another.
+fn is_below(host: &str, name: &str) -> bool {
+    host.strip_suffix(name)
+        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
 
 /// The scheme, the host and the port that a URL names; `None` if it names none that requests can be sent to.
@@ -153,27 +184,34 @@ impl Hosts {
         let is_address = name.parse::<core::net::IpAddr>().is_ok();
         let is_bracketed = host.starts_with('[');
         match below {
-            true if is_name(&name) => Some(Self::Below(name)),
+            true if is_host_name(&name) => Some(Self::Below(name)),
             false if is_address && (is_bracketed == name.contains(':')) => Some(Self::One(name)),
-            false if is_name(&name) => Some(Self::One(name)),
+            false if is_host_name(&name) => Some(Self::One(name)),
             _ => None,
         }
     }
 }
 
-/// Whether it is a name of the name service, and none that is read as an address.
-fn is_name(name: &str) -> bool {
+/// Whether it is a name of the name service, in lower case, and none that is read as an address.
+#[must_use]
+pub fn is_host_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let is_number = last.strip_prefix("0x").map_or_else(
-        || last.bytes().all(|b| b.is_ascii_digit()),
-        |hex| hex.bytes().all(|b| b.is_ascii_hexdigit()),
-    );
-    name.len() <= NAME_BYTES_MAX
-        && !is_number
+    name.len() <= HOST_NAME_BYTES_MAX
+        && !ends_in_a_number(name)
         && name
             .split('.')
             .all(|label| (1..=63).contains(&label.len()) && label.chars().all(plain))
+}
+
+/// Whether URLs take a name in lower case for an address (WHATWG URL, "ends in a number").
+#[must_use]
+pub fn ends_in_a_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let digits = last.strip_prefix("0x").map_or_else(
+        || last.bytes().all(|b| b.is_ascii_digit()),
+        |hex| hex.bytes().all(|b| b.is_ascii_hexdigit()),
+    );
+    !last.is_empty() && digits
 }
 
 impl fmt::Display for HostRule {
@@ -203,6 +241,14 @@ pub enum OutboundError {
     /// The host is not among those that the function asked for.
     #[error("{0} is not among the hosts that the function may reach (--allow-host)")]
     Host(String),
+    /// A header has the placeholder of a secret that is for other hosts.
+    #[error("the secret {secret} is not for {host} (--secret-for)")]
+    SecretHost {
+        /// The name of the secret.
+        secret: String,
+        /// The host that was to be asked, as a rule.
+        host: String,
+    },
     /// The node's operator does not let functions reach this address.
     #[error("{0} is an address that this node lets no function reach (outbound.allow)")]
     Refused(String),
@@ -265,6 +311,7 @@ impl OutboundError {
         match self {
             Self::NotGranted(_) => "outbound_not_granted",
             Self::Host(_) => "outbound_host_not_allowed",
+            Self::SecretHost { .. } => "outbound_secret_refused",
             Self::Refused(_) => "outbound_address_refused",
             Self::Url(_) => "outbound_url_invalid",
             Self::TooManyAtOnce(_) => "outbound_too_many_at_once",
@@ -318,6 +365,65 @@ mod tests {
         ] {
             assert_eq!(rule(text).to_string(), shown, "{text}");
             assert_eq!(rule(&rule(text).to_string()), rule(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_covers_what_it_allows() {
+        let rules = [
+            "*",
+            "*.example.org",
+            "*.a.example.org",
+            "a.example.org",
+            "b.a.example.org",
+            "example.org",
+            "http://a.example.org",
+            "a.example.org:8443",
+            "[::1]",
+            "10.0.0.7",
+        ];
+        let covered: [&[usize]; 10] = [
+            &[0, 1, 2, 3, 4, 5, 8, 9],
+            &[1, 2, 3, 4],
+            &[2, 4],
+            &[3],
+            &[4],
+            &[5],
+            &[6],
+            &[7],
+            &[8],
+            &[9],
+        ];
+        for (one, expected) in covered.into_iter().enumerate() {
+            let found: Vec<usize> = (0..rules.len())
+                .filter(|other| rule(rules[one]).covers(&rule(rules[*other])))
+                .collect();
+            assert_eq!(found, expected, "{}", rules[one]);
+        }
+    }
+
+    #[test]
+    fn a_url_has_one_rule() {
+        for (url, shown) in [
+            (
+                "https://API.example.org./path?query",
+                Some("https://api.example.org"),
+            ),
+            ("http://user@10.0.0.7:8080/", Some("http://10.0.0.7:8080")),
+            ("https://[::1]/", Some("https://[::1]")),
+            ("https://a.example:0/", None),
+            ("ftp://a.example/", None),
+            ("https://*/", None),
+            ("/path", None),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            let found = HostRule::of(&uri);
+            assert_eq!(
+                found.as_ref().map(HostRule::to_string).as_deref(),
+                shown,
+                "{url}"
+            );
+            assert!(found.is_none_or(|rule| rule.allows(&uri)), "{url}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Versions: what a function's result depends on, frozen and named by its digest.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -165,6 +166,29 @@ pub struct Secrets {
     pub nonce: [u8; 16],
     /// The variables.
     pub values: BTreeMap<String, String>,
+    /// The hosts that a secret is for, by its name. The guest finds a placeholder in the variable, which its node replaces
+    /// in the headers of requests to these hosts. One that is not here is the guest's own.
+    pub hosts: BTreeMap<String, BTreeSet<HostRule>>,
+    /// The random part of placeholders, so that no input of a function holds one by chance or by design.
+    pub seal: [u8; 16],
+}
+
+impl Secrets {
+    /// The variables as the guest finds them.
+    pub fn guest_values(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        self.values.iter().map(|(name, value)| {
+            let seen = self.placeholder(name).map(Cow::Owned);
+            (name.as_str(), seen.unwrap_or(Cow::Borrowed(value.as_str())))
+        })
+    }
+
+    /// The text in the place of a secret that is for hosts; `None` if this one is the guest's own. All have one length, and none
+    /// is part of another.
+    #[must_use]
+    pub fn placeholder(&self, name: &str) -> Option<String> {
+        let place = self.hosts.keys().position(|known| known == name)?;
+        Some(format!("sealed-{}-{place:02}", hex::encode(self.seal)))
+    }
 }
 
 impl fmt::Debug for Secrets {
@@ -211,6 +235,29 @@ mod tests {
         for bad in ["", "00", &"g".repeat(64), &"+1".repeat(32)] {
             assert_eq!(bad.parse::<Digest>(), Err(ParseDigestError));
         }
+    }
+
+    #[test]
+    fn a_secret_for_hosts_is_a_placeholder_to_the_guest() {
+        let values = ["A", "B", "C"].map(|name| (name.to_owned(), format!("hidden {name}")));
+        let rules = BTreeSet::from(["api.example.org".parse().unwrap()]);
+        let secrets = Secrets {
+            values: BTreeMap::from(values),
+            hosts: BTreeMap::from([("A".to_owned(), rules.clone()), ("C".to_owned(), rules)]),
+            seal: [7; 16],
+            ..Secrets::default()
+        };
+        let seal = "07".repeat(16);
+        let seen: Vec<(&str, String)> = secrets
+            .guest_values()
+            .map(|(n, v)| (n, v.into_owned()))
+            .collect();
+        let expected = [
+            ("A", format!("sealed-{seal}-00")),
+            ("B", "hidden B".to_owned()),
+            ("C", format!("sealed-{seal}-01")),
+        ];
+        assert_eq!(seen, expected);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The second socket of a container, on which its function calls other functions: the node listens, the agent connects, one
-//! connection for each call. A call carries the capability of the invocation that makes it; the capability dies with the
-//! invocation, and with it all its calls. The frames are in `docs/container-protocol.md`.
+//! The second socket of a container, on which its function calls other functions and reaches the stores of its space: the
+//! node listens, the agent connects, one connection for each call or operation. It carries the capability of the invocation
+//! that makes it; the capability dies with the invocation, and with it all its calls and operations. The frames are in
+//! `docs/container-protocol.md`.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,9 +14,10 @@ use parking_lot::Mutex;
 use serde::de::IgnoredAny;
 use serverledge_core::limits::{CALLS_AT_ONCE_MAX, NAME_BYTES_MAX, PARAMS_BYTES_MAX};
 use serverledge_core::{CallError, HostCalls};
+use serverledge_wire::state;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::container::Hub;
@@ -29,6 +31,11 @@ const CONNECTIONS_MAX: usize = 64;
 const TRANSFER_LIMIT: Duration = Duration::from_secs(10);
 /// The number of bytes of a refused call that are read all the same, so that the refusal arrives.
 const DISCARD_BYTES_MAX: u64 = 64 << 20;
+/// Connections of one container on which operations on stores are answered or wait for their turn, beyond
+/// [`CONNECTIONS_MAX`]. Sixteen operations of each of sixteen invocations fit, and calls do not wait for them.
+const OPERATIONS_MAX: usize = 256;
+/// Operations on stores of one invocation that are carried out at once; others wait.
+const OPERATIONS_AT_ONCE_MAX: usize = 16;
 /// Pause after a connection that could not be accepted: the machine is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,6 +56,8 @@ struct ActiveInvocation {
     ended: CancellationToken,
     /// Bounds the parameters that are held for it.
     arriving: Arc<Semaphore>,
+    /// Bounds the values that are held for it.
+    operating: Arc<Semaphore>,
 }
 
 /// The right of a running invocation to call; dropped, its calls are.
@@ -56,6 +65,12 @@ pub(crate) struct Capability {
     pub(crate) text: String,
     active: Arc<Active>,
     _ended: DropGuard,
+}
+
+/// A connection's place among those of its container that are answered at once.
+struct Place {
+    accepted: OwnedSemaphorePermit,
+    operations: Arc<Semaphore>,
 }
 
 /// The answer to a call.
@@ -95,21 +110,27 @@ impl CallServer {
         let mut random = [0; CAPABILITY_BYTES / 2];
         getrandom::fill(&mut random)?;
         let text = hex::encode(random);
-        let ended = CancellationToken::new();
-        let arriving = Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX));
-        self.active.0.lock().insert(
-            text.clone(),
-            ActiveInvocation {
-                host,
-                ended: ended.clone(),
-                arriving,
-            },
-        );
+        let invocation = ActiveInvocation::new(host);
+        let ended = invocation.ended.clone().drop_guard();
+        self.active.0.lock().insert(text.clone(), invocation);
         Ok(Capability {
             text,
             active: Arc::clone(&self.active),
-            _ended: ended.drop_guard(),
+            _ended: ended,
         })
+    }
+}
+
+// === impl ActiveInvocation ===
+
+impl ActiveInvocation {
+    fn new(host: Arc<dyn HostCalls>) -> Self {
+        Self {
+            host,
+            ended: CancellationToken::new(),
+            arriving: Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX)),
+            operating: Arc::new(Semaphore::new(OPERATIONS_AT_ONCE_MAX)),
+        }
     }
 }
 
@@ -118,6 +139,21 @@ impl CallServer {
 impl Drop for Capability {
     fn drop(&mut self) {
         self.active.0.lock().remove(&self.text);
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// A place among the operations. The one among the accepted connections is given back, so that calls get it.
+    async fn among_operations(self) -> Option<OwnedSemaphorePermit> {
+        let Self {
+            accepted,
+            operations,
+        } = self;
+        let place = operations.acquire_owned().await.ok();
+        drop(accepted);
+        place
     }
 }
 
@@ -147,36 +183,45 @@ async fn accept(
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let operations = Arc::new(Semaphore::new(OPERATIONS_MAX));
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
             (place, listener.accept().await)
         };
-        let (place, accepted) = tokio::select! {
+        let next = tokio::select! {
             next = next => next,
             () = stop.cancelled() => return,
         };
-        let Ok((mut stream, _)) = accepted else {
+        let (Ok(accepted), Ok((mut stream, _))) = next else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
+        };
+        let place = Place {
+            accepted,
+            operations: Arc::clone(&operations),
         };
         let active = Arc::clone(&active);
         let refused = Arc::clone(&refused);
         let stop = stop.clone();
         drop(tasks.spawn(async move {
-            let _place = place;
             // Who breaks the protocol, or goes away, gets no answer.
             tokio::select! {
-                _ = serve(&mut stream, &active, &refused) => {}
+                _ = serve(&mut stream, &active, &refused, place) => {}
                 () = stop.cancelled() => {}
             }
         }));
     }
 }
 
-/// One call, from its first byte to its answer.
-async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) -> io::Result<()> {
+/// One call or operation, from its first byte to its answer.
+async fn serve(
+    stream: &mut UnixStream,
+    active: &Active,
+    refused: &AtomicU64,
+    place: Place,
+) -> io::Result<()> {
     let (name_length, params_length, invocation) = in_time(head(stream, active)).await?;
     let Some(invocation) = invocation else {
         refused.fetch_add(1, Ordering::Relaxed);
@@ -187,21 +232,14 @@ async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) ->
     };
     let ended = invocation.ended.clone();
     let answered = async {
-        let Ok(_place) = invocation.arriving.try_acquire() else {
-            let refusal = CallReply::of(Err(CallError::TooManyAtOnce(CALLS_AT_ONCE_MAX)));
-            return refuse(stream, name_length + params_length, &refusal).await;
-        };
-        if name_length > NAME_BYTES_MAX as u64 || params_length > PARAMS_BYTES_MAX as u64 {
-            let refusal = CallReply::of(Err(CallError::TooLarge(PARAMS_BYTES_MAX)));
-            return refuse(stream, name_length + params_length, &refusal).await;
-        }
-        let (name, params) = in_time(body(stream, name_length, params_length)).await?;
-        let answer = if serde_json::from_slice::<IgnoredAny>(&params).is_err() {
-            CallReply::of(Err(CallError::NotJson))
+        // No function has an empty name.
+        if name_length == 0 {
+            let _place = place.among_operations().await;
+            operate(stream, &invocation, params_length).await
         } else {
-            CallReply::of(call_while_open(stream, &*invocation.host, &name, params).await?)
-        };
-        in_time(write(stream, &answer)).await
+            let _place = place;
+            call(stream, &invocation, name_length, params_length).await
+        }
     };
     tokio::select! {
         answered = answered => answered,
@@ -210,22 +248,70 @@ async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) ->
     }
 }
 
-/// The call, unless its caller gives it up by closing the connection.
-async fn call_while_open(
+/// A call of another function.
+async fn call(
     stream: &mut UnixStream,
-    host: &dyn HostCalls,
-    name: &str,
-    params: Bytes,
-) -> io::Result<Result<Bytes, CallError>> {
+    invocation: &ActiveInvocation,
+    name_length: u64,
+    params_length: u64,
+) -> io::Result<()> {
+    let Ok(_place) = invocation.arriving.try_acquire() else {
+        let refusal = CallReply::of(Err(CallError::TooManyAtOnce(CALLS_AT_ONCE_MAX)));
+        return refuse(stream, name_length + params_length, &refusal).await;
+    };
+    if name_length > NAME_BYTES_MAX as u64 || params_length > PARAMS_BYTES_MAX as u64 {
+        let refusal = CallReply::of(Err(CallError::TooLarge(PARAMS_BYTES_MAX)));
+        return refuse(stream, name_length + params_length, &refusal).await;
+    }
+    let (name, params) = in_time(body(stream, name_length, params_length)).await?;
+    let answer = if serde_json::from_slice::<IgnoredAny>(&params).is_err() {
+        CallReply::of(Err(CallError::NotJson))
+    } else {
+        let calling = invocation.host.call(&name, params);
+        CallReply::of(while_open(stream, calling).await?)
+    };
+    in_time(write(stream, &answer)).await
+}
+
+/// An operation on a store, in the form of the guest ABI. Those that are too many wait for their turn.
+async fn operate(
+    stream: &mut UnixStream,
+    invocation: &ActiveInvocation,
+    length: u64,
+) -> io::Result<()> {
+    let Ok(_place) = invocation.operating.acquire().await else {
+        return Ok(());
+    };
+    if length > PARAMS_BYTES_MAX as u64 {
+        let message = format!("a request may have {PARAMS_BYTES_MAX} bytes, its value included");
+        let refusal = CallReply::error(b'e', "kv_value_too_large", &message);
+        return refuse(stream, length, &refusal).await;
+    }
+    let (_, request) = in_time(body(stream, 0, length)).await?;
+    let answer = match state::read_request(&request) {
+        Ok((store, op)) => match while_open(stream, invocation.host.state(&store, op)).await? {
+            Ok(reply) => CallReply {
+                kind: b'r',
+                bytes: state::write_reply(&reply),
+            },
+            Err(fault) => CallReply::error(b'e', fault.code(), &fault.to_string()),
+        },
+        Err(fault) => CallReply::error(b'e', fault.code(), &fault.to_string()),
+    };
+    in_time(write(stream, &answer)).await
+}
+
+/// The outcome, unless the caller gives it up by closing the connection.
+async fn while_open<T>(stream: &mut UnixStream, outcome: impl Future<Output = T>) -> io::Result<T> {
     let mut more = [0];
     tokio::select! {
-        outcome = host.call(name, params) => Ok(outcome),
+        outcome = outcome => Ok(outcome),
         // Nothing may follow a call.
         read = stream.read(&mut more) => Err(read.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())),
     }
 }
 
-/// Reads the head of a call: the lengths of its name and parameters, and the invocation that its capability belongs to.
+/// Reads the head of a call or operation: the lengths of its name and parameters, and the invocation that its capability belongs to.
 async fn head(
     stream: &mut UnixStream,
     active: &Active,
@@ -280,3 +366,6 @@ async fn in_time<T>(transfer: impl Future<Output = io::Result<T>>) -> io::Result
         .await
         .unwrap_or_else(|late| Err(late.into()))
 }
+
+#[cfg(test)]
+mod tests;

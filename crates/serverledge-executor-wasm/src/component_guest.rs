@@ -1,5 +1,5 @@
-//! Store data of components. They are granted files in memory, if their code comes with some, and the requests that their
-//! host sends for them; no sockets.
+//! Store data of components. They are granted files in memory, if their code comes with some, and the requests and stores
+//! that their host has for them; no sockets.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::component_files::{ComponentFiles, FilesView};
+use crate::component_state::{ComponentStores, StoresView};
 use crate::core_guest::trace_variables;
 use crate::files::Preopen;
 use crate::log_tail::LogTail;
@@ -34,6 +35,7 @@ pub(crate) struct ComponentGuest {
     table: ResourceTable,
     outbound: Outbound,
     files: ComponentFiles,
+    stores: ComponentStores,
     /// Whether the request is `HEAD`.
     is_head: bool,
 }
@@ -87,8 +89,11 @@ impl ComponentGuest {
                 false
             }
         };
-        for (name, value) in version.env.iter().chain(&version.secrets.values) {
+        for (name, value) in &version.env {
             wasi.env(name, value);
+        }
+        for (name, value) in version.secrets.guest_values() {
+            wasi.env(name, &*value);
         }
         wasi.env("SERVERLEDGE_HANDLER", &version.handler)
             .env("SERVERLEDGE_INVOCATION_ID", id);
@@ -103,6 +108,7 @@ impl ComponentGuest {
             wasi: wasi.build(),
             http,
             table,
+            stores: ComponentStores::new(outbound.host()),
             outbound,
             files: ComponentFiles::default(),
             is_head,
@@ -123,6 +129,14 @@ impl ComponentGuest {
     pub(crate) fn files(&mut self) -> FilesView<'_> {
         FilesView {
             files: &mut self.files,
+            table: &mut self.table,
+        }
+    }
+
+    /// The stores of its space, as their interfaces have them.
+    pub(crate) fn stores(&mut self) -> StoresView<'_> {
+        StoresView {
+            stores: &mut self.stores,
             table: &mut self.table,
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct CoreGuest {
     /// Set once the instance exists; host functions called by a start section look it up by name.
     pub(crate) memory: Option<Memory>,
     pub(crate) world: World,
-    /// The reply of `serverledge::call` or `serverledge::send` that did not fit the guest's buffer.
+    /// The reply of a function of the module `serverledge` that did not fit the guest's buffer.
     pub(crate) kept_reply: Option<Reply>,
     /// Its descriptors, if its code comes with files; else it has the three streams.
     pub(crate) files: Option<Box<DescriptorTable>>,
@@ -59,7 +59,7 @@ impl World {
     }
 }
 
-/// A reply of a nested call, or to a request.
+/// A reply of a nested call, to a request, or of a store.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) bytes: Bytes,
@@ -114,14 +114,16 @@ impl CoreGuest {
         let own = version
             .env
             .iter()
-            .chain(&version.secrets.values)
             .map(|(name, value)| format!("{name}={value}"));
-        own.chain([
-            format!("SERVERLEDGE_HANDLER={}", version.handler),
-            format!("SERVERLEDGE_INVOCATION_ID={id}"),
-        ])
-        .chain(trace_variables(trace.as_ref()).map(|(name, value)| format!("{name}={value}")))
-        .collect()
+        let secrets = version.secrets.guest_values();
+        let secrets = secrets.map(|(name, value)| format!("{name}={value}"));
+        own.chain(secrets)
+            .chain([
+                format!("SERVERLEDGE_HANDLER={}", version.handler),
+                format!("SERVERLEDGE_INVOCATION_ID={id}"),
+            ])
+            .chain(trace_variables(trace.as_ref()).map(|(name, value)| format!("{name}={value}")))
+            .collect()
     }
 
     /// The node, if there is one to call functions.

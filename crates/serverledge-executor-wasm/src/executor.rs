@@ -217,9 +217,13 @@ impl WasmExecutor {
             return Ok((compiled.into(), machine_code));
         };
         let needs = Some(divided.needs());
-        let (compiled, machine_code) = compiler
+        let answers_requests = divided.answers_requests;
+        let (mut compiled, machine_code) = compiler
             .compile(Job::Data, divided.data.wasm.into(), progress)
             .await?;
+        if answers_requests {
+            compiled.kind = GuestKind::HttpReactor;
+        }
         let entry = CacheEntry {
             needs,
             ..CacheEntry::from(compiled)
@@ -423,7 +427,9 @@ fn interface(version: &Version, kind: GuestKind) -> Result<Interface, PrepareErr
         GuestKind::Command | GuestKind::Cli | GuestKind::ConcurrentCli if io.has_bytes() => {
             Ok(Interface::Http)
         }
-        GuestKind::Reactor | GuestKind::Http | GuestKind::Service if !io.is_default() => {
+        GuestKind::Reactor | GuestKind::HttpReactor | GuestKind::Http | GuestKind::Service
+            if !io.is_default() =>
+        {
             Err(PrepareError::Invalid {
                 code: "invalid_member",
                 message: format!(

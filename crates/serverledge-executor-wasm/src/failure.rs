@@ -10,7 +10,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::explain;
 use crate::http::GuestFault;
-use crate::meter::Stop;
+use crate::meter::{HOST_CALL_BYTES_MAX, Stop};
 
 /// Most of wasmtime's words that go into a message.
 const WORDS_CHARS_MAX: usize = 256;
@@ -53,6 +53,7 @@ fn told(error: &wasmtime::Error, memory_refused: bool, log: Bytes) -> Result<Inv
     };
     let (kind, message) = match (stop, error.downcast_ref::<Trap>()) {
         (Some(stop), _) => stopped(&stop, memory_refused, &log),
+        (None, _) if is_too_long(error) => (FailureKind::Trap, too_long(&log)),
         (None, _) if memory_refused => out_of_memory(),
         (None, Some(trap)) => (FailureKind::Trap, trapped(*trap, error, &log)),
         (None, None) if error.is::<GcHeapOutOfMemory<()>>() => out_of_memory(),
@@ -127,6 +128,22 @@ fn memory_fault(error: &wasmtime::Error) -> Option<String> {
     Some(format!(
         " at address {address} of a memory of {size} bytes{hint}"
     ))
+}
+
+/// Whether a component has handed the host more than it takes in one call. The type of wasmtime's error is its own.
+fn is_too_long(error: &wasmtime::Error) -> bool {
+    let cause = error.root_cause().to_string();
+    cause.contains("fuel allocated for hostcalls has been exhausted")
+}
+
+/// The failure of such a call.
+fn too_long(log: &[u8]) -> String {
+    with_words(
+        format!(
+            "the function trapped: it handed the host more than {HOST_CALL_BYTES_MAX} bytes in one call"
+        ),
+        explain::crash(log),
+    )
 }
 
 /// A call to the host that was refused, in the host's words, and the usual cause.

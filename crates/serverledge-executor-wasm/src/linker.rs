@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serverledge_core::limits::{NAME_BYTES_MAX, PARAMS_BYTES_MAX};
 use wasmtime::component::{Accessor, Resource};
-use wasmtime::{Caller, Engine, Linker, Result, StoreContextMut, component};
+use wasmtime::{AsContextMut as _, Caller, Engine, Linker, Result, StoreContextMut, component};
 use wasmtime_wasi::p2::bindings::filesystem as preview2_files;
 use wasmtime_wasi::p3::bindings::filesystem as preview3_files;
 use wasmtime_wasi_http::p2::bindings::http::types::IoError;
@@ -13,20 +13,24 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpView as _, p3};
 
 use crate::component_files::HasFiles;
 use crate::component_guest::ComponentGuest;
+use crate::component_state;
 use crate::core_guest::{CoreGuest, Reply};
 use crate::core_outbound::{self, REQUEST_BYTES_MAX, SendError};
-use crate::meter::Stop;
+use crate::core_state::{self, StateCallError};
+use crate::meter::{Stop, awaited};
 use crate::wasi;
 
-/// Marks the reply of `serverledge::call` and `serverledge::send` as an error object.
+/// Marks the reply of a function of the module `serverledge` as an error object.
 const ERROR_BIT: i64 = i64::MIN;
 
 /// The function that calls another function, in words about a guest's pointers.
 const CALL: &str = "serverledge::call";
 /// The function that sends a request.
 const SEND: &str = "serverledge::send";
+/// The function that reaches the stores of the space.
+const KV: &str = "serverledge::kv";
 
-/// For core modules: WASI preview 1, `serverledge::call`, `serverledge::send`, and a notice that some toolchains send.
+/// For core modules: WASI preview 1, the functions of the module `serverledge`, and a notice that some toolchains send.
 pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
@@ -65,14 +69,30 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
             }) as Box<dyn Future<Output = Result<i64>> + Send>
         },
     )?;
+    linker.func_wrap_async(
+        "serverledge",
+        "kv",
+        |mut guest: Caller<'_, CoreGuest>,
+         (request, request_len, out, out_max): (u32, u32, u32, u32)| {
+            Box::new(async move {
+                let reply = if request_len == 0 {
+                    kept_reply(&mut guest)
+                } else {
+                    guest.data_mut().kept_reply = None;
+                    kv(&mut guest, (request, request_len)).await?
+                };
+                Ok(deliver(&mut guest, reply, (out, out_max), KV)?)
+            }) as Box<dyn Future<Output = Result<i64>> + Send>
+        },
+    )?;
     Ok(linker)
 }
 
 /// The interface of requests and responses, in the version that wasmtime-wasi-http offers.
 const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
 
-/// For components: the interfaces of WASI 0.2. The files are those of the call, requests go through its host, and no socket
-/// reaches anything.
+/// For components: the interfaces of WASI 0.2 and `wasi:keyvalue`. The files are those of the call, requests and stores go
+/// through its host, and no socket reaches anything.
 pub(crate) fn component(engine: &Engine) -> Result<component::Linker<ComponentGuest>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -96,6 +116,7 @@ pub(crate) fn component(engine: &Engine) -> Result<component::Linker<ComponentGu
         },
     )?;
     linker.allow_shadowing(false);
+    component_state::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -159,7 +180,8 @@ async fn call(
             "functions cannot be called while the function is being loaded",
         ));
     };
-    Ok(match host.call(&name, Bytes::from(params)).await {
+    let calling = host.call(&name, Bytes::from(params));
+    Ok(match awaited(guest.as_context_mut(), calling).await {
         Ok(bytes) => Reply {
             bytes,
             is_error: false,
@@ -182,11 +204,40 @@ async fn send(guest: &mut Caller<'_, CoreGuest>, request: (u32, u32)) -> Result<
     let response_bytes_max = guest.data().stdout_max;
     let sent = match request {
         Some(request) => {
-            core_outbound::send(&*host, &Bytes::from(request), response_bytes_max).await
+            let request = Bytes::from(request);
+            let sending = core_outbound::send(&*host, &request, response_bytes_max);
+            awaited(guest.as_context_mut(), sending).await
         }
         None => Err(SendError::TooLarge(REQUEST_BYTES_MAX)),
     };
     Ok(match sent {
+        Ok(bytes) => Reply {
+            bytes,
+            is_error: false,
+        },
+        Err(fault) => error(fault.code(), &fault.to_string()),
+    })
+}
+
+async fn kv(guest: &mut Caller<'_, CoreGuest>, request: (u32, u32)) -> Result<Reply, Stop> {
+    let request = {
+        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(KV))?;
+        copy(memory, request, REQUEST_BYTES_MAX, KV)?
+    };
+    let Some(host) = guest.data().host() else {
+        return Ok(error(
+            "not_running",
+            "stores cannot be reached while the function is being loaded",
+        ));
+    };
+    let replied = match request {
+        Some(request) => {
+            let request = Bytes::from(request);
+            awaited(guest.as_context_mut(), core_state::apply(&*host, &request)).await
+        }
+        None => Err(StateCallError::TooLarge(REQUEST_BYTES_MAX)),
+    };
+    Ok(match replied {
         Ok(bytes) => Reply {
             bytes,
             is_error: false,

@@ -1,6 +1,7 @@
 //! The limits of one invocation, and the way it learns that it used them up: memory by the store's limiter, processor
 //! time by the callback of the epoch clock.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,6 +11,9 @@ use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 use crate::engine::TABLE_ELEMENTS_MAX;
 use crate::files::MemoryRoom;
 use crate::ticker::TICK;
+
+/// Bytes that a component hands to the host in one call: more than any part of a body, much less than wasmtime's default.
+pub(crate) const HOST_CALL_BYTES_MAX: usize = 16 << 20;
 
 /// Slices after which a guest counts as heavy and leaves the request's task for the low-priority threads.
 const LIGHT_SLICES_MAX: u32 = 2;
@@ -84,8 +88,8 @@ impl Meter {
         }
     }
 
-    /// Charges the slice that just ended: one tick, the most it can have been. A guest pays less than a tick too much
-    /// for each time it waited for the host, and what the machine took from its thread within a tick.
+    /// Charges the slice that just ended: one tick, the most it can have been. A guest pays what the machine took from
+    /// its thread within a tick, and less than a tick too much for each wait that does not go through [`awaited`].
     pub(crate) fn charge(&mut self) -> Result<(), Stop> {
         self.cpu_time += TICK;
         self.slices += 1;
@@ -109,6 +113,26 @@ pub(crate) fn arm<T: Metered>(store: &mut Store<T>) {
 fn on_tick<T: Metered>(mut context: StoreContextMut<'_, T>) -> wasmtime::Result<UpdateDeadline> {
     context.data_mut().meter().charge()?;
     Ok(UpdateDeadline::Yield(1))
+}
+
+/// Waits for the host. If it really had to wait, a slice begins afterwards: the ticks that passed meanwhile are none of
+/// the guest's. A host that answers at once begins none, or a guest could ask it again and again and never be charged.
+pub(crate) async fn awaited<T: Metered, F: Future>(
+    mut store: StoreContextMut<'_, T>,
+    host: F,
+) -> F::Output {
+    let mut host = pin!(host);
+    let mut has_waited = false;
+    let output = std::future::poll_fn(|cx| {
+        let polled = host.as_mut().poll(cx);
+        has_waited |= polled.is_pending();
+        polled
+    })
+    .await;
+    if has_waited {
+        store.set_epoch_deadline(1);
+    }
+    output
 }
 
 impl ResourceLimiter for Meter {
@@ -144,5 +168,68 @@ impl ResourceLimiter for Meter {
         _max: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{AsContextMut as _, Caller, Config, Engine, Linker, Module};
+
+    use super::*;
+
+    struct MeteredGuest(Meter);
+
+    impl Metered for MeteredGuest {
+        fn meter(&mut self) -> &mut Meter {
+            &mut self.0
+        }
+    }
+
+    /// The account of a guest that calls the host once, which takes three ticks and waits for them or does not.
+    async fn account(waits: bool) -> Meter {
+        let mut config = Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).unwrap();
+        let clock = engine.clone();
+        let mut linker = Linker::<MeteredGuest>::new(&engine);
+        linker
+            .func_wrap_async(
+                "host",
+                "work",
+                move |mut guest: Caller<'_, MeteredGuest>, (): ()| {
+                    let clock = clock.clone();
+                    Box::new(async move {
+                        let work = async {
+                            if waits {
+                                tokio::task::yield_now().await;
+                            }
+                            (0..3).for_each(|_| clock.increment_epoch());
+                        };
+                        awaited(guest.as_context_mut(), work).await;
+                    })
+                },
+            )
+            .unwrap();
+        let module = wat::parse_str(
+            r#"(module (import "host" "work" (func $work)) (func (export "run") (call $work) (loop)))"#,
+        );
+        let module = Module::new(&engine, module.unwrap()).unwrap();
+        let meter = Meter::new(1 << 20, None, Arc::default());
+        let mut store = Store::new(&engine, MeteredGuest(meter));
+        arm(&mut store);
+        let instance = linker.instantiate_async(&mut store, &module).await.unwrap();
+        let run = instance
+            .get_typed_func::<(), ()>(&mut store, "run")
+            .unwrap();
+        run.call_async(&mut store, ()).await.unwrap();
+        store.into_data().0
+    }
+
+    #[tokio::test]
+    async fn waiting_for_the_host_is_not_charged() {
+        let waited = account(true).await;
+        assert_eq!((waited.cpu_time, waited.slices), (Duration::ZERO, 0));
+        let worked = account(false).await;
+        assert_eq!((worked.cpu_time, worked.slices), (TICK, 1));
     }
 }

@@ -55,6 +55,11 @@ impl Outbound {
         }
     }
 
+    /// The host of the invocation.
+    pub(crate) fn host(&self) -> Arc<dyn HostCalls> {
+        Arc::clone(&self.host)
+    }
+
     /// The log of the invocation.
     pub(crate) const fn log(&self) -> &LogTail {
         &self.reports.log
@@ -164,7 +169,9 @@ impl Reports {
 
 fn error_code(fault: &OutboundError) -> Error {
     match fault {
-        OutboundError::NotGranted(_) | OutboundError::Host(_) => Error::HttpRequestDenied,
+        OutboundError::NotGranted(_)
+        | OutboundError::Host(_)
+        | OutboundError::SecretHost { .. } => Error::HttpRequestDenied,
         OutboundError::Refused(_) => Error::DestinationIpProhibited,
         OutboundError::Url(_) => Error::HttpRequestUriInvalid,
         OutboundError::TooManyAtOnce(_) | OutboundError::TooMany(_) => {

@@ -9,13 +9,17 @@ use wasm_encoder::{Module, RawSection};
 use wasmparser::{Encoding, MemorySectionReader, Parser, Payload};
 
 use crate::compile::binary;
+use crate::custom::section;
 use crate::linked::{CODE_BYTES_MAX, is_component, linked};
 use crate::protocol::GuestKind;
-use crate::{proposals, surface};
+use crate::{custom, proposals, surface};
 
 /// Longest text form that is translated for another host. Text grows by little in its binary form, and the node
 /// translates it outside of the limits of a deploy.
 const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// The custom section with the source of a script.
+const SCRIPT: &str = "serverledge.source";
 
 /// The interface of a core module (`docs/guest-abi.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,12 @@ pub enum NotPortable {
         "it is a component of WASI 0.3, for which browsers have no host here; build it for WASI 0.2 (wasi:http/proxy)"
     )]
     Preview3,
+    /// A reactor that answers requests.
+    #[error(
+        "it answers requests itself (export default {{ fetch }}), and in a browser scripts only take parameters; export a \
+         handler"
+    )]
+    Requests,
     /// A module with objects outside of its memory.
     #[error(
         "it has objects outside of its memory (garbage collection, exceptions or references to its host's objects), \
@@ -66,6 +76,9 @@ pub enum NotPortable {
     /// A component with too much code.
     #[error("it is a component with more than {} MiB of code", CODE_BYTES_MAX >> 20)]
     LargeComponent,
+    /// A module or component that keeps state.
+    #[error("it keeps state (serverledge::kv, wasi:keyvalue), which is at the node")]
+    State,
     /// Code that comes with files.
     #[error("it has files of its own, which only a node gives to a program")]
     Files,
@@ -107,13 +120,23 @@ pub fn portable(code: &Bytes) -> Result<(CoreInterface, Bytes), NotPortable> {
         if surface.component_kind() == Some(GuestKind::Cli) {
             return Err(NotPortable::Program);
         }
+        if surface.keeps_state() {
+            return Err(NotPortable::State);
+        }
         return Ok((CoreInterface::Component, linked(&module)?));
+    }
+    if custom::answers_requests(&module) {
+        return Err(NotPortable::Requests);
     }
     if proposals::has_heap(&module) {
         return Err(NotPortable::Objects);
     }
     let program = program(&module)?;
     let surface = surface::read(&program.module).map_err(|_| NotPortable::NoModule)?;
+    // All scripts import what their engine offers; in a page the engine is told that there are no stores.
+    if surface.keeps_state() && section(&module, SCRIPT).is_none() {
+        return Err(NotPortable::State);
+    }
     let exports = |name: &str| surface.exports.iter().any(|export| export == name);
     if program.has_start && !surface.imports.is_empty() {
         return Err(NotPortable::StartFunction);
@@ -241,6 +264,28 @@ mod tests {
             let module = format!(r#"(module {memories} (func (export "_start")))"#);
             assert_eq!(interface(module), Err(NotPortable::Memories), "{memories}");
         }
+    }
+
+    #[test]
+    fn what_keeps_state_stays_at_the_node() {
+        let text = r#"(module (import "serverledge" "kv" (func (param i32 i32 i32 i32) (result i64)))
+            (func (export "_start")))"#;
+        let module = wat::parse_str(text).unwrap();
+        assert_eq!(interface(module.clone()), Err(NotPortable::State));
+        let script = with_section(module, "serverledge.source", b"source");
+        assert_eq!(interface(script), Ok(CoreInterface::Command));
+        let component = r#"(component (import "wasi:keyvalue/store@0.2.0-draft2" (instance))
+            (instance $i) (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#;
+        let component = wat::parse_str(component).unwrap();
+        assert_eq!(interface(component), Err(NotPortable::State));
+    }
+
+    #[test]
+    fn what_answers_requests_is_not_handed_on() {
+        let reactor = wat::parse_str(r#"(module (func (export "serverledge_handle")))"#).unwrap();
+        assert_eq!(interface(reactor.clone()), Ok(CoreInterface::Reactor));
+        let marked = custom::answering_requests(reactor);
+        assert_eq!(interface(marked), Err(NotPortable::Requests));
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::failure::{
 };
 use crate::files::{self, BaseTree, Preopen};
 use crate::http::{self as http_run, First, GuestEnd, GuestFault};
+use crate::http_reactor::{self, AnswerForm};
 use crate::lane::GuestFuture;
 use crate::loaded::{LoadedModule, Program};
 use crate::log_tail::LogTail;
@@ -39,9 +40,6 @@ use crate::outbound::Outbound;
 use crate::program_call::{self, ProgramCall, not_http};
 use crate::reactor::{ErrorObject, Handled};
 use crate::service;
-
-/// Bytes that a component hands to the host in one call: more than any part of a body, much less than wasmtime's default.
-const HOST_CALL_BYTES_MAX: usize = 16 << 20;
 
 /// See the module.
 pub(crate) struct WasmSandbox {
@@ -157,11 +155,12 @@ impl WasmSandbox {
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
         let trace = call.guest_trace(&*host);
+        let (input, form) = self.core_input(call.payload, trace.as_ref(), limit).await?;
         let ProgramCall {
             args,
             stdin,
             by_request,
-        } = self.program_call(call.payload, limit).await?;
+        } = input;
         let heavy = Arc::new(AtomicBool::new(false));
         let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
         let mut meter = self.meter(&heavy);
@@ -199,7 +198,10 @@ impl WasmSandbox {
         );
         let mut guest = self.shared.lane.run(Box::pin(run), heavy);
         match tokio::time::timeout_at(limit.at, &mut guest).await {
-            Ok(Ok((Ok(Handled::Value(output)), _))) => self.outcome(by_request, output, log.take()),
+            Ok(Ok((Ok(Handled::Value(output)), _))) => match form {
+                Some(form) => answered(form, &output, &log),
+                None => self.outcome(by_request, output, log.take()),
+            },
             Ok(Ok((Ok(Handled::Failed(object)), refused))) => {
                 Err(reported(object, refused, log.take()))
             }
@@ -210,6 +212,28 @@ impl WasmSandbox {
                 Err(timed_out(limit.length, log.take()))
             }
         }
+    }
+
+    /// The input of a core module, and the form of its answer if it answers requests.
+    async fn core_input(
+        &self,
+        payload: Payload,
+        trace: Option<&TraceContext>,
+        limit: Limit,
+    ) -> Result<(ProgramCall, Option<AnswerForm>), InvokeError> {
+        if !self.loaded.answers_requests {
+            return Ok((self.program_call(payload, limit).await?, None));
+        }
+        let reading = Box::pin(http_reactor::read(payload, trace));
+        let (stdin, form) = tokio::time::timeout_at(limit.at, reading)
+            .await
+            .unwrap_or_else(|_| Err(timed_out(limit.length, Bytes::new())))?;
+        let input = ProgramCall {
+            args: Vec::new(),
+            stdin,
+            by_request: true,
+        };
+        Ok((input, Some(form)))
     }
 
     /// The input of the call. A request is read within the function's time.
@@ -272,7 +296,7 @@ impl WasmSandbox {
         };
         let mut store = Store::new(engine, guest);
         store.set_max_component_handles(HANDLES_MAX);
-        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        store.set_hostcall_fuel(meter::HOST_CALL_BYTES_MAX);
         meter::arm(&mut store);
         // The other engine's pool has instances of nobody else.
         if !self.loaded.is_concurrent {
@@ -452,6 +476,28 @@ fn tell_length(parts: &mut http::response::Parts, unsent: Option<u64>, runs_on: 
             .entry(CONTENT_LENGTH)
             .or_insert_with(|| bytes.into());
     }
+}
+
+/// The outcome of a reactor that has answered a request.
+fn answered(form: AnswerForm, output: &Bytes, log: &LogTail) -> Result<Outcome, InvokeError> {
+    let bad = |fault: String| bad_output(fault, log.take());
+    let (mut parts, body) = http_reactor::response(output).map_err(bad)?.into_parts();
+    let length = BodyLength::of(&mut parts, form.is_head).map_err(bad)?;
+    let is_sent = length.whole(body.len()).map_err(bad)?;
+    if form.as_json {
+        return json_outcome(&parts, body, log);
+    }
+    let body = if is_sent {
+        body
+    } else {
+        tell_length(&mut parts, Some(body.len() as u64), false);
+        Bytes::new()
+    };
+    Ok(Outcome {
+        reply: Reply::Http(Box::new(Response::from_parts(parts, whole(body)))),
+        log: log.take(),
+        rest: None,
+    })
 }
 
 /// The failure that a reactor reports.

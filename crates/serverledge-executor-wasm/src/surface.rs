@@ -29,6 +29,12 @@ const PACKAGES: [&str; 7] = [
     "wasi:random/",
     "wasi:sockets/",
 ];
+/// The interfaces of stores, which are offered in this draft alone.
+const KEYVALUE: [&str; 3] = [
+    "wasi:keyvalue/store@0.2.0-draft2",
+    "wasi:keyvalue/atomics@0.2.0-draft2",
+    "wasi:keyvalue/batch@0.2.0-draft2",
+];
 /// Most imports that a refusal names.
 const NAMED_MAX: usize = 20;
 
@@ -155,6 +161,13 @@ impl Surface {
             .any(|name| is_preview_3(name))
     }
 
+    /// Whether it imports what reaches the stores of its space.
+    pub(crate) fn keeps_state(&self) -> bool {
+        self.imports.iter().any(|(module, name, _)| {
+            (module == "serverledge" && name == "kv") || name.starts_with(KEYVALUE_PACKAGE)
+        })
+    }
+
     fn check_component(&self) -> Result<(), ModuleRefusal> {
         if self.component_kind().is_some() {
             return self.check_component_imports();
@@ -177,11 +190,12 @@ impl Surface {
 
     fn check_component_imports(&self) -> Result<(), ModuleRefusal> {
         let offered = |name: &str| {
-            PACKAGES.iter().any(|package| name.starts_with(package))
+            let is_of_wasi = PACKAGES.iter().any(|package| name.starts_with(package))
                 && name.split_once('@').is_none_or(|(_, version)| {
                     version.starts_with("0.2.")
                         || version.starts_with("0.3.") && !version.contains('-')
-                })
+                });
+            is_of_wasi || KEYVALUE.contains(&name)
         };
         let unknown: Vec<&str> = self
             .imports
@@ -196,7 +210,7 @@ impl Surface {
         let named = &unknown[..unknown.len().min(NAMED_MAX)];
         let message = format!(
             "the component imports {}{}: {}; the interfaces offered are those of WASI 0.2 and 0.3 (wasi:cli, clocks, \
-             filesystem, http, io, random, sockets)",
+             filesystem, http, io, random, sockets), and wasi:keyvalue in the draft 0.2.0-draft2 (store, atomics, batch)",
             named.join(", "),
             more(unknown.len() - named.len()),
             hint.unwrap_or("no host here has it"),
@@ -205,8 +219,7 @@ impl Surface {
     }
 }
 
-const OFFERED: &str =
-    "only functions of wasi_snapshot_preview1, serverledge::call and serverledge::send are offered";
+const OFFERED: &str = "only functions of wasi_snapshot_preview1, serverledge::call, serverledge::send and serverledge::kv are offered";
 const UNRESOLVED: &str =
     "the linker left it open, or it is made for another host; link the library that has it";
 
@@ -221,7 +234,7 @@ fn more(count: usize) -> String {
 fn is_offered((module, name, is_function): &(String, String, bool)) -> bool {
     match module.as_str() {
         "wasi_snapshot_preview1" => *is_function,
-        "serverledge" => matches!(name.as_str(), "call" | "send"),
+        "serverledge" => matches!(name.as_str(), "call" | "send" | "kv"),
         "env" => *is_function && name == "emscripten_notify_memory_growth",
         _ => false,
     }
@@ -310,9 +323,10 @@ const HELPED: [&str; 9] = [
     "saveSetjmp",
     "testSetjmp",
 ];
-/// Packages of WASI's that are proposals.
-const PROPOSALS: [&str; 7] = [
-    "wasi:keyvalue/",
+/// The package of [`KEYVALUE`].
+const KEYVALUE_PACKAGE: &str = "wasi:keyvalue/";
+/// Packages of WASI's that are proposals, and not offered.
+const PROPOSALS: [&str; 6] = [
     "wasi:config/",
     "wasi:blobstore/",
     "wasi:messaging/",
@@ -367,6 +381,9 @@ fn platform(name: &str) -> Option<&'static str> {
             "it is of Spin; use what wasi:http has instead of Spin's own interfaces"
         }
         _ if begins(name, &["wasmcloud:"]) => "it is of wasmCloud; use what wasi:http has instead",
+        _ if name.starts_with(KEYVALUE_PACKAGE) => {
+            "of wasi:keyvalue only store, atomics and batch of the draft 0.2.0-draft2 are offered; build with these"
+        }
         _ if begins(name, &PROPOSALS) => {
             "it is a proposal of WASI's that is not offered; pass what it would give in parameters or environment"
         }

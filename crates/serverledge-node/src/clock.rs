@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use governor::clock::Clock;
 pub(crate) use serverledge_core::unix_ms;
 use serverledge_core::whole_millis;
 
@@ -26,4 +27,16 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 /// Now, on the clock that tests can pause.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The same clock for token buckets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PausableClock;
+
+impl Clock for PausableClock {
+    type Instant = Instant;
+
+    fn now(&self) -> Instant {
+        now()
+    }
 }

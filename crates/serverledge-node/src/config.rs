@@ -31,8 +31,8 @@ pub use parts::{
     AccountsConfig, ApiConfig, AsyncConfig, AuthConfig, BalancerConfig, ClusterConfig, Config,
     ContainerConfig, DataConfig, DrainConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig,
     OutgoingConfig, PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig,
-    RegistryConfig, RegistryUrl, RunsConfig, SchedulerConfig, Secret, SmtpConfig, TracingConfig,
-    WasmConfig,
+    RegistryConfig, RegistryUrl, RunsConfig, SchedulerConfig, Secret, SmtpConfig, StateConfig,
+    TracingConfig, WasmConfig,
 };
 pub use shipped::shipped_file;
 

@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use bytes::Bytes;
 use serverledge_api::{ClientCall, Invocations};
 use serverledge_core::{
-    CacheMetadata, Call, Caller, Ending, FailureKind, Function, FunctionFailure, FunctionLog,
-    InvocationError, InvocationId, InvokeError, Isolation, Link, Outcome, OverloadReason, Payload,
-    Phases, Reply, Report, Runtime, Sandbox, SpaceId, StartError, Started, TraceId, error_chain,
+    CacheMetadata, Call, Caller, Ending, Function, FunctionLog, InvocationError, InvocationId,
+    InvokeError, Isolation, Link, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime,
+    Sandbox, SpaceId, StartError, Started, TraceId,
 };
 use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample, SandboxId};
 use serverledge_wire::events::SandboxEvent;
 
+use self::errors::{
+    dead_sandboxes, ended_before_its_call, exhausted, internal, invocation_error, is_elsewhere,
+    no_executor, trace,
+};
 use self::guarded_body::GuardedBody;
 use self::guarded_body::until_its_end;
 use self::host::{CallTarget, InvocationHost};
@@ -30,7 +33,6 @@ use crate::cluster::{Cluster, HOPS_MAX, Offloaded, carries_little, lacks_version
 use crate::config::Config;
 use crate::events::{EventBody, EventBus};
 use crate::executors::Executors;
-use crate::functions::errors::shortened;
 use crate::functions::logs::{FunctionLogs, KeptLog};
 use crate::functions::preparing::jobs::Jobs;
 use crate::functions::preparing::unheard::FunctionFinder;
@@ -41,8 +43,10 @@ use crate::metrics::{CacheFigures, Metrics};
 use crate::program::foundation::Foundation;
 use crate::runs::RunRecorder;
 use crate::runs::shown::is_under_test;
+use crate::state::StateService;
 use crate::telemetry::Sampler;
 
+mod errors;
 pub(crate) mod guarded_body;
 mod host;
 mod offload;
@@ -54,9 +58,6 @@ pub(crate) mod result_cache;
 mod tests;
 mod unprepared;
 
-/// `Retry-After` of an executor without free instances: they end within milliseconds.
-const EXHAUSTED_RETRY: Duration = Duration::from_secs(1);
-
 /// Most dead sandboxes that a call meets before it gives up: as many as a node may have, since a restarted engine ends
 /// all of them.
 const SANDBOXES_TRIED_MAX: u32 = 256;
@@ -66,12 +67,6 @@ const FRESH_TRIED_MAX: u32 = 1;
 
 /// Most times that a preparation may be lost during one call: once, because it was damaged or swept.
 const LOST_MAX: u32 = 2;
-
-/// The error code of a call whose runtime has no executor on this node.
-const NO_EXECUTOR: &str = "runtime_unavailable";
-
-/// Bytes of an exception's message, and of its trace, that its function's log gets.
-const TRACE_BYTES_MAX: usize = 16 * 1024;
 
 /// Time by which a callee outlives its caller, if it is not dropped with it, on another node for instance. If both
 /// ended at the same moment, chance would decide whether the caller meets its own limit or gets its callee's error.
@@ -87,6 +82,7 @@ pub(crate) struct Invoker {
     cluster: Arc<Cluster>,
     result_cache: ResultCache,
     outgoing: Outgoing,
+    state: Arc<StateService>,
     quotas: Arc<Quotas>,
     metrics: Arc<Metrics>,
     runs: Arc<RunRecorder>,
@@ -235,6 +231,7 @@ impl Invoker {
             executors,
             logs,
             cluster: base.cluster,
+            state: base.state,
             quotas: base.quotas,
             metrics,
             runs,
@@ -764,6 +761,7 @@ impl Invoker {
             entry,
             mut call,
             key,
+            request_log,
             ..
         } = request;
         // Of the version that runs, which may be another than the call was resolved to.
@@ -785,6 +783,7 @@ impl Invoker {
             call.qos_class,
             entry,
             held,
+            request_log,
         ));
         let outcome = sandbox
             .invoke(call, Arc::<InvocationHost>::clone(&host))
@@ -829,6 +828,10 @@ impl CallTarget for Invoker {
 
     fn outgoing(&self) -> &Outgoing {
         &self.outgoing
+    }
+
+    fn state(&self) -> &StateService {
+        &self.state
     }
 
     fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog> {
@@ -902,86 +905,5 @@ impl Attempts {
             return Err(dead_sandboxes());
         }
         Ok(())
-    }
-}
-
-/// The lines of an exception: its stack trace, which in most languages has its message. `None` if the function gave none.
-fn trace(failure: &FunctionFailure) -> Option<String> {
-    let stack = failure
-        .stack
-        .as_deref()
-        .map(str::trim_end)
-        .filter(|stack| !stack.is_empty())?;
-    let message = shortened(&failure.message, TRACE_BYTES_MAX);
-    let stack = shortened(stack, TRACE_BYTES_MAX);
-    Some(if stack.contains(message) {
-        format!("{stack}\n")
-    } else {
-        format!("{message}\n{stack}\n")
-    })
-}
-
-/// Whether another node may have what this one lacks.
-fn is_elsewhere(error: &InvocationError) -> bool {
-    is_not_prepared(error)
-        || matches!(
-            error,
-            InvocationError::Dependency {
-                code: NO_EXECUTOR,
-                ..
-            }
-        )
-}
-
-/// The error of a run, with the cache metadata of its calls: a function may fail only because they did.
-fn invocation_error(error: InvokeError, memo: &CacheMetadata) -> InvocationError {
-    match error {
-        InvokeError::Function(failure) => InvocationError::Function(FunctionFailure {
-            stale: failure.stale || memo.uncacheable,
-            ..failure
-        }),
-        InvokeError::Request { code, message } => InvocationError::Request { code, message },
-        InvokeError::Exhausted => exhausted(),
-        InvokeError::Gone | InvokeError::Internal { .. } => internal(&error),
-    }
-}
-
-/// The failure of a sandbox that was started for this very call and ended before it: the function's own fault.
-fn ended_before_its_call() -> InvocationError {
-    InvocationError::Function(FunctionFailure {
-        kind: FailureKind::Exited,
-        message: "the function's process ended, or stopped listening, before its first call"
-            .to_owned(),
-        stack: None,
-        log: Bytes::new(),
-        stale: false,
-    })
-}
-
-fn dead_sandboxes() -> InvocationError {
-    InvocationError::Internal {
-        message: "every sandbox that was tried was dead".to_owned(),
-    }
-}
-
-fn no_executor(runtime: Runtime) -> InvocationError {
-    let source = format!("this node has no executor for runtime {runtime}").into();
-    InvocationError::Dependency {
-        what: "the executor of the function's runtime",
-        code: NO_EXECUTOR,
-        source,
-    }
-}
-
-fn exhausted() -> InvocationError {
-    InvocationError::Overloaded {
-        reason: OverloadReason::QueueFull,
-        retry_after: EXHAUSTED_RETRY,
-    }
-}
-
-fn internal(error: &(dyn std::error::Error + 'static)) -> InvocationError {
-    InvocationError::Internal {
-        message: error_chain(error),
     }
 }

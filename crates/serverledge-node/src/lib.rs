@@ -21,6 +21,7 @@ mod registry;
 mod runs;
 mod setup;
 mod socket;
+mod state;
 mod status;
 mod sweep;
 mod telemetry;

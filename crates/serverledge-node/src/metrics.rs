@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
-use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -14,11 +13,15 @@ use serverledge_core::{InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::SchedulerSnapshot;
 
 use crate::metrics::asynchronous::InvocationMetrics;
+use crate::metrics::collectors::{counters, registered};
 use crate::metrics::outbound::OutboundMetrics;
+use crate::metrics::state::StateMetrics;
 use crate::telemetry::TelemetryMetrics;
 
 pub(crate) mod asynchronous;
+mod collectors;
 pub(crate) mod outbound;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +56,8 @@ pub(crate) struct Metrics {
     pub(crate) invocations: InvocationMetrics,
     /// Metrics of the requests that functions send.
     pub(crate) outbound: OutboundMetrics,
+    /// Metrics of the operations on the stores of functions.
+    pub(crate) state: StateMetrics,
     /// Metrics of the exporter of telemetry.
     pub(crate) telemetry: TelemetryMetrics,
 }
@@ -149,6 +154,7 @@ impl Metrics {
         Ok(Self {
             invocations: InvocationMetrics::new(&registry)?,
             outbound: OutboundMetrics::new(&registry)?,
+            state: StateMetrics::new(&registry)?,
             telemetry: TelemetryMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             area: area.to_owned(),
@@ -404,23 +410,4 @@ fn name_functions(family: &mut MetricFamily, rename: &impl Fn(&str) -> Option<St
             label.set_value(shown);
         }
     }
-}
-
-/// A collector that the registry knows from now on.
-fn registered<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: prometheus::Result<C>,
-) -> prometheus::Result<C> {
-    let collector = collector?;
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
 }

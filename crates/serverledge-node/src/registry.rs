@@ -94,6 +94,8 @@ fn lock(dir: &Path) -> Result<File> {
 fn etcd(config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
     let registry = &config.registry;
     let mut options = EtcdOptions::parse(url).with_context(|| format!("registry.url = {url}"))?;
+    // Writes are refused by it before etcd does so, which a quota that was only guessed must not bring about.
+    options.quota_bytes = None;
     if !registry.user.is_empty() {
         if registry.password_file.is_empty() {
             bail!("registry.user is given without registry.password_file");

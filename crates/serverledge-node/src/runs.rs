@@ -13,6 +13,7 @@ use serverledge_core::{
 
 use self::history::{RunHistory, RunSample};
 use self::record::{Run, RunFunction};
+use self::requests::RequestLog;
 use self::series::{Observation, SeriesTable};
 use self::shown::{is_under_test, shown_name};
 use crate::clock::{now, unix_ms};
@@ -26,6 +27,7 @@ use crate::telemetry::{RunSpan, Telemetry};
 pub(crate) mod history;
 pub(crate) mod reader;
 pub(crate) mod record;
+pub(crate) mod requests;
 pub(crate) mod series;
 pub(crate) mod shown;
 #[cfg(test)]
@@ -48,6 +50,7 @@ struct BegunRun {
     arrived: std::time::Instant,
     params_bytes: u64,
     propagated: Option<Arc<PropagatedContext>>,
+    request_log: Option<Arc<RequestLog>>,
 }
 
 /// The recorder of runs.
@@ -130,6 +133,7 @@ impl BegunRun {
             params_bytes: self.params_bytes,
             result_bytes: 0,
             propagated: self.propagated,
+            requests: self.request_log.filter(|log| log.record()),
         }
     }
 }
@@ -171,6 +175,7 @@ impl RunRecorder {
                 arrived: call.arrived,
                 params_bytes,
                 propagated: call.context.propagated.clone(),
+                request_log: request.request_log.clone(),
             }),
         }
     }

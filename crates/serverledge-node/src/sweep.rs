@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serverledge_core::Digest;
 use serverledge_core::kv::KvError;
+use serverledge_core::{Digest, SpaceId, error_chain, whole_millis};
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore, Retention};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -17,14 +17,14 @@ use crate::config::Config;
 use crate::executors::Executors;
 use crate::functions::Functions;
 use crate::program::foundation::Foundation;
+use crate::state::StateService;
 
 /// Time between two sweeps of unneeded results, code and machine code.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// Shortest lifetime of unreferenced blobs: a deploy on another node may be about to name them.
 const BLOB_GRACE: Duration = Duration::from_secs(3600);
-/// Lifetime of the mark of a deleted space. No deploy takes that long, so none that began before the deletion brings a
-/// function back.
-const MARK_KEPT_MS: u64 = 24 * 3600 * 1000;
+/// Shortest lifetime of the mark of a deleted space; see [`mark_kept`].
+const MARK_KEPT_MIN: Duration = Duration::from_secs(24 * 3600);
 
 /// The sweeper of a node, and what it sweeps.
 pub(crate) struct Sweeper {
@@ -33,8 +33,12 @@ pub(crate) struct Sweeper {
     store: FunctionStore,
     app_store: AppStore,
     invocations: InvocationStore,
+    /// The stores of functions, of which deleted spaces keep none.
+    state: Arc<StateService>,
     /// The lifetimes of stored outcomes.
     retention: Retention,
+    /// The lifetime of the mark of a deleted space.
+    mark_kept_ms: u64,
     /// Notified when a space was deleted, so that the sweeper need not wait for its time.
     soon: Arc<Notify>,
 }
@@ -47,7 +51,9 @@ impl Sweeper {
             store: base.store,
             app_store: base.app_store,
             invocations: base.invocations,
+            state: base.state,
             retention: retention(&config.asynchronous),
+            mark_kept_ms: whole_millis(mark_kept(config)),
             soon: base.sweep_soon,
         }
     }
@@ -109,15 +115,67 @@ impl Sweeper {
     pub(crate) async fn sweep_deleted_spaces(&self, now_unix_ms: u64) -> Result<(), KvError> {
         for deletion in self.app_store.deletions().await? {
             if !deletion.record.swept {
-                if let Err(error) = self.invocations.purge_all(&deletion.space).await {
-                    tracing::warn!(space = %deletion.space, %error, "failed to remove dead letters of a deleted space");
-                    continue;
+                if self.is_emptied(&deletion.space).await {
+                    self.app_store.finish_deletion(&deletion).await?;
                 }
-                self.app_store.finish_deletion(&deletion).await?;
-            } else if now_unix_ms.saturating_sub(deletion.record.deleted_unix_ms) > MARK_KEPT_MS {
+            } else if now_unix_ms.saturating_sub(deletion.record.deleted_unix_ms)
+                > self.mark_kept_ms
+            {
                 self.app_store.forget_deletion(&deletion.space).await?;
             }
         }
         Ok(())
+    }
+
+    /// Removes the dead letters and the stores of a deleted space; returns whether none is left.
+    async fn is_emptied(&self, space: &SpaceId) -> bool {
+        if let Err(error) = self.invocations.purge_all(space).await {
+            tracing::warn!(%space, %error, "failed to remove dead letters of a deleted space");
+            return false;
+        }
+        if let Err(error) = self.state.remove_space(space).await {
+            let error = error_chain(&error);
+            tracing::warn!(%space, error, "failed to remove the stores of a deleted space");
+            return false;
+        }
+        true
+    }
+}
+
+/// The lifetime of the mark of a deleted space. No deploy takes longer, and no call: one that waits as an asynchronous
+/// invocation or as a dead letter and then runs is over by then. So none that began before the deletion brings a
+/// function or an entry of a store back.
+fn mark_kept(config: &Config) -> Duration {
+    let waits = config
+        .asynchronous
+        .age_max
+        .max(config.asynchronous.dead_letter_ttl);
+    MARK_KEPT_MIN
+        .max(waits)
+        .saturating_add(config.function.timeout_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Machine, load};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_mark_outlives_every_call() {
+        let machine = Machine {
+            memory_bytes: 1 << 30,
+            cores: 2,
+            files_max: 4096,
+        };
+        let env: [(&str, &str); 0] = [];
+        let mut config = load(None, &env, &machine, &[]).unwrap().config;
+        config.function.timeout_max = HOUR;
+        for (age_max, dead_letter_ttl, kept) in [(1, 2, 25), (48, 2, 49), (1, 720, 721)] {
+            config.asynchronous.age_max = age_max * HOUR;
+            config.asynchronous.dead_letter_ttl = dead_letter_ttl * HOUR;
+            assert_eq!(mark_kept(&config), kept * HOUR);
+        }
     }
 }

@@ -15,6 +15,7 @@ use serverledge_wire::records::{AppNameRecord, ApplicationRecord, DeletionRecord
 
 use crate::follow::ChangeWatch;
 use crate::functions::{FunctionStore, LoadError, Unreadable, read, sort_out};
+use crate::state::Stores;
 use crate::{keys, paging};
 
 /// Records read at once: one with many endpoints has 100 KiB.
@@ -250,6 +251,10 @@ impl AppStore {
     /// # Errors
     /// The registry's errors.
     pub async fn finish_deletion(&self, deletion: &Deletion) -> Result<(), KvError> {
+        // Page by page: in one transaction as many entries as a space may have would hold up all other writes.
+        Stores::new(self.kv.clone())
+            .remove_space_entries(&deletion.space)
+            .await?;
         let key = keys::deletion(&deletion.space);
         let swept = DeletionRecord {
             swept: true,

@@ -44,7 +44,8 @@ const INLINE_ENTRIES: usize = 16;
 pub struct Options {
     /// Memory for cached pages of the file. Small, since a node reads its functions once and then follows a watch.
     pub cache_bytes: usize,
-    /// The most bytes the store may keep, history included; beyond it puts fail with `RegistryFull`.
+    /// The most bytes the store may keep, history included; beyond it puts fail with `RegistryFull`, but for short ones
+    /// in a transaction that leaves less than it found.
     pub bytes_max: u64,
     /// Revisions of history that are kept: how far a watch may fall behind, or a read look back.
     pub history_revisions: u64,
@@ -260,6 +261,7 @@ impl Kv for Embedded {
             cluster: facts.cluster,
             revision: Revision::new(facts.revision),
             bytes_used: facts.bytes,
+            bytes_in_use: facts.bytes,
             bytes_max: Some(self.shared.bytes_max),
         })
     }

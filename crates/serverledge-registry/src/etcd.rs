@@ -293,6 +293,7 @@ impl Kv for Etcd {
             cluster: sight.cluster ^ sight.identity.unwrap_or_default().rotate_left(1),
             revision: Revision::new(sight.revision),
             bytes_used: usage.bytes_used,
+            bytes_in_use: usage.bytes_in_use,
             bytes_max: usage.bytes_max,
         })
     }

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use serverledge_core::kv::Revision;
-use serverledge_core::{AppId, AppName, Digest, FunctionName, InvocationId, SpaceId, UserId};
+use serverledge_core::{
+    AppId, AppName, Digest, FunctionName, InvocationId, SpaceId, StateKey, StoreName, UserId,
+};
 
 pub(crate) const FUNCTIONS: &str = "functions/";
 /// The prefix of both.
@@ -18,6 +20,11 @@ pub(crate) const LINKS: &str = "resets/";
 const USER_SESSIONS: &str = "usersessions/";
 const USER_TOKENS: &str = "usertokens/";
 const APP_NAMES: &str = "appnames/";
+const STATE: &str = "state/";
+const STATE_TIMES: &str = "state-times/";
+pub(crate) const STATE_EXPIRY: &str = "state-expiry/";
+const STATE_USAGE: &str = "state-usage/";
+const STATE_STORES: &str = "state-stores/";
 
 /// The keys of one kind of record: their prefix, the key of a name, and the name in a key.
 macro_rules! keys_by_name {
@@ -243,10 +250,112 @@ pub(crate) fn app_name(name: &AppName) -> Bytes {
     format!("{APP_NAMES}{name}").into()
 }
 
+/// The key of an entry of a store. Names of stores hold no `/`; keys of entries may, and stand last.
+pub(crate) fn state(space: &SpaceId, store: &StoreName, key: &StateKey) -> Bytes {
+    state_from(space, store, key.as_str())
+}
+
+/// The prefix of a store's entries whose keys begin with this text.
+pub(crate) fn state_from(space: &SpaceId, store: &StoreName, prefix: &str) -> Bytes {
+    format!("{STATE}{space}/{store}/{prefix}").into()
+}
+
+/// The prefix of the entries of all stores of a space.
+pub(crate) fn state_of_space(space: &SpaceId) -> Bytes {
+    format!("{STATE}{space}/").into()
+}
+
+/// Space, store and key of an entry's key.
+pub(crate) fn parse_state(key: &[u8]) -> Option<(SpaceId, StoreName, StateKey)> {
+    place(std::str::from_utf8(key).ok()?.strip_prefix(STATE)?)
+}
+
+/// The key of an entry's end. Only entries with an end have it, so that listings need no values.
+pub(crate) fn state_time(space: &SpaceId, store: &StoreName, key: &StateKey) -> Bytes {
+    format!("{STATE_TIMES}{space}/{store}/{key}").into()
+}
+
+/// Space, store and key in the key of an entry's end.
+pub(crate) fn parse_state_time(key: &[u8]) -> Option<(SpaceId, StoreName, StateKey)> {
+    place(std::str::from_utf8(key).ok()?.strip_prefix(STATE_TIMES)?)
+}
+
+/// The key by which an entry is found when its time is over: 20 digits, so that they sort by time.
+pub(crate) fn state_expiry(
+    unix_ms: u64,
+    space: &SpaceId,
+    store: &StoreName,
+    key: &StateKey,
+) -> Bytes {
+    format!("{STATE_EXPIRY}{unix_ms:020}/{space}/{store}/{key}").into()
+}
+
+/// The first key behind those of entries that are over at this time.
+pub(crate) fn state_expiry_after(unix_ms: u64) -> Bytes {
+    format!("{STATE_EXPIRY}{:020}/", unix_ms.saturating_add(1)).into()
+}
+
+/// Time, space, store and key in the key of an entry's end.
+pub(crate) fn parse_state_expiry(key: &[u8]) -> Option<(u64, SpaceId, StoreName, StateKey)> {
+    let (time, rest) = std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(STATE_EXPIRY)?
+        .split_once('/')?;
+    let unix_ms = Some(time)
+        .filter(|digits| digits.len() == 20)?
+        .parse()
+        .ok()?;
+    let (space, store, key) = place(rest)?;
+    Some((unix_ms, space, store, key))
+}
+
+/// The key of a part of what the stores of a space hold.
+pub(crate) fn state_usage(space: &SpaceId, shard: u8) -> Bytes {
+    format!("{STATE_USAGE}{space}/{shard:02}").into()
+}
+
+/// The prefix of all parts of what the stores of a space hold.
+pub(crate) fn state_usage_of(space: &SpaceId) -> Bytes {
+    format!("{STATE_USAGE}{space}/").into()
+}
+
+/// The key of a part of what one store holds.
+pub(crate) fn state_store(space: &SpaceId, store: &StoreName, shard: u8) -> Bytes {
+    format!("{STATE_STORES}{space}/{store}/{shard:02}").into()
+}
+
+/// The prefix of what the stores of a space hold, store by store.
+pub(crate) fn state_stores_of(space: &SpaceId) -> Bytes {
+    format!("{STATE_STORES}{space}/").into()
+}
+
+/// The store in the key of a part of what it holds.
+pub(crate) fn parse_state_store(key: &[u8]) -> Option<StoreName> {
+    let rest = std::str::from_utf8(key).ok()?.strip_prefix(STATE_STORES)?;
+    rest.split('/').nth(1)?.parse().ok()
+}
+
+fn place(text: &str) -> Option<(SpaceId, StoreName, StateKey)> {
+    let mut parts = text.splitn(3, '/');
+    Some((
+        SpaceId::parse(parts.next()?)?,
+        parts.next()?.parse().ok()?,
+        StateKey::new(parts.next()?).ok()?,
+    ))
+}
+
+/// The prefixes of the keys of a space's stores, but for those of ends: they sort by time, and a sweep finds those left.
+pub(crate) fn all_of_state(space: &SpaceId) -> [Bytes; 4] {
+    [STATE, STATE_TIMES, STATE_USAGE, STATE_STORES].map(|prefix| format!("{prefix}{space}/").into())
+}
+
 /// The prefixes of the keys that belong to a space alone and are found by it: whoever adds one adds it here, so that it
 /// goes with the space.
-pub(crate) fn all_of_space(space: &SpaceId) -> [Bytes; 2] {
-    [FUNCTIONS, VERSIONS].map(|prefix| format!("{prefix}{space}/").into())
+pub(crate) fn all_of_space(space: &SpaceId) -> impl Iterator<Item = Bytes> {
+    [FUNCTIONS, VERSIONS]
+        .map(|prefix| Bytes::from(format!("{prefix}{space}/")))
+        .into_iter()
+        .chain(all_of_state(space))
 }
 
 #[cfg(test)]
@@ -302,6 +411,45 @@ mod tests {
         assert_eq!(parse_app(b"apps/a/b"), None);
         assert_eq!(parse_deletion(&deletion(&space)), Some(space));
         assert_eq!(app_name(&AppName::parse("shop").unwrap()), "appnames/shop");
+    }
+
+    #[test]
+    fn keys_of_stores_are_taken_apart_as_they_were_built() {
+        let space = SpaceId::new();
+        let store: StoreName = "carts".parse().unwrap();
+        let key = StateKey::new("a/b//ü").unwrap();
+        let parts = (space.clone(), store.clone(), key.clone());
+        let entry = state(&space, &store, &key);
+        assert_eq!(entry, format!("state/{space}/carts/a/b//ü"));
+        assert!(entry.starts_with(&state_of_space(&space)));
+        assert!(entry.starts_with(&state_from(&space, &store, "a/")));
+        assert_eq!(parse_state(&entry), Some(parts.clone()));
+        assert_eq!(parse_state(&state_from(&space, &store, "")), None);
+        assert_eq!(parse_state(b"state/default/UPPER/k"), None);
+        let time = state_time(&space, &store, &key);
+        assert_eq!(parse_state_time(&time), Some(parts));
+        assert_eq!(parse_state(&time), None);
+        let end = state_expiry(7, &space, &store, &key);
+        assert_eq!(
+            parse_state_expiry(&end),
+            Some((7, space.clone(), store.clone(), key))
+        );
+        assert_eq!(parse_state_expiry(b"state-expiry/7/default/a/k"), None);
+        assert!(end > state_expiry_after(6) && end < state_expiry_after(7));
+        let part = state_store(&space, &store, 3);
+        assert!(part.starts_with(&state_stores_of(&space)) && part.ends_with(b"/carts/03"));
+        assert_eq!(parse_state_store(&part), Some(store));
+        assert!(state_usage(&space, 15).starts_with(&state_usage_of(&space)));
+    }
+
+    #[test]
+    fn the_longest_key_of_an_entry_fits() {
+        let space = SpaceId::new();
+        let store = "s".repeat(serverledge_core::STORE_NAME_BYTES_MAX);
+        let key = "k".repeat(serverledge_core::STATE_KEY_BYTES_MAX);
+        let key = StateKey::new(key).unwrap();
+        let end = state_expiry(u64::MAX, &space, &store.parse().unwrap(), &key);
+        assert!(end.len() < serverledge_core::kv::KEY_BYTES_MAX);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The registry: what a node, or a cluster of nodes, remembers. A key-value store with revisions
 //! ([`serverledge_core::kv::Kv`]), embedded in the node or, on etcd, shared by a cluster; and the typed
-//! stores over it: functions, blobs, applications, invocations, nodes, accounts.
+//! stores over it: functions, blobs, applications, invocations, nodes, accounts, and the state of functions.
 
 mod accounts;
 mod applications;
@@ -15,6 +15,7 @@ mod node_id;
 mod nodes;
 mod paging;
 mod private_file;
+mod state;
 mod version;
 
 pub use accounts::{
@@ -40,4 +41,5 @@ pub use invocations::{
 pub use node_id::{NodeIdError, node_id};
 pub use nodes::{Gone, KnownNode, NodeChange, NodeStore, Nodes, Owner};
 pub use private_file::create_private;
+pub use state::Stores;
 pub use version::{code_digest, version, version_digest};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serverledge_core::{
-    Digest, FunctionSpec, HostRule, Network, ProgramIo, Stdin, Version, whole_millis,
+    Digest, FunctionSpec, HostRule, Network, ProgramIo, Secrets, Stdin, Version, whole_millis,
 };
 
 /// Separates this use of BLAKE3 from all others; a change of the canonical form needs a new one.
@@ -59,6 +59,7 @@ pub fn version_digest(version: &Version) -> Digest {
         form.bytes(&version.secrets.nonce);
         form.variables(&version.secrets.values);
     }
+    form.secret_hosts(&version.secrets);
     if version.network != Network::None {
         form.bytes(b"network");
         form.bytes(version.network.name().as_bytes());
@@ -110,12 +111,28 @@ impl Canonical {
     }
 
     fn outbound(&mut self, hosts: &BTreeSet<HostRule>) {
-        if hosts.is_empty() {
+        if !hosts.is_empty() {
+            self.bytes(b"outbound");
+            self.rules(hosts);
+        }
+    }
+
+    fn secret_hosts(&mut self, secrets: &Secrets) {
+        if secrets.hosts.is_empty() {
             return;
         }
-        // In the order of their texts, whatever that of the type is.
+        self.bytes(b"secret hosts");
+        self.bytes(&secrets.seal);
+        self.number(secrets.hosts.len() as u64);
+        for (name, hosts) in &secrets.hosts {
+            self.bytes(name.as_bytes());
+            self.rules(hosts);
+        }
+    }
+
+    /// In the order of their texts, whatever that of the type is.
+    fn rules(&mut self, hosts: &BTreeSet<HostRule>) {
         let texts: BTreeSet<String> = hosts.iter().map(HostRule::to_string).collect();
-        self.bytes(b"outbound");
         self.number(texts.len() as u64);
         texts.iter().for_each(|text| self.bytes(text.as_bytes()));
     }
@@ -127,7 +144,7 @@ impl Canonical {
 
 #[cfg(test)]
 mod tests {
-    use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib, Runtime, Secrets, Stdout};
+    use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib, Runtime, Stdout};
 
     use super::*;
 
@@ -154,6 +171,12 @@ mod tests {
         let secrets = |nonce: u8, name: &str, value: &str| Secrets {
             nonce: [nonce; 16],
             values: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+            ..Secrets::default()
+        };
+        let sealed = |seal: u8, host: &str| Secrets {
+            hosts: BTreeMap::from([("A".to_owned(), BTreeSet::from([host.parse().unwrap()]))]),
+            seal: [seal; 16],
+            ..secrets(0, "A", "1")
         };
         let args = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect();
         let raw = |content_type: &str| Stdout::Raw(content_type.to_owned());
@@ -194,8 +217,11 @@ mod tests {
             digest(|v| v.outbound = hosts(&["http://a.example"])),
             digest(|v| v.outbound = hosts(&["a.example:8443"])),
             digest(|v| v.outbound = hosts(&["a.example", "b.example"])),
+            digest(|v| v.secrets = sealed(0, "a.example")),
+            digest(|v| v.secrets = sealed(0, "b.example")),
+            digest(|v| v.secrets = sealed(1, "a.example")),
         ]);
-        assert_eq!(digests.len(), 34);
+        assert_eq!(digests.len(), 37);
         assert_eq!(
             digest(|v| v.outbound = hosts(&["a.example", "b.example"])),
             digest(|v| v.outbound = hosts(&["b.example:443", "https://A.example"])),

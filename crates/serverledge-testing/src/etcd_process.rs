@@ -351,6 +351,21 @@ impl EtcdProcess {
             .unwrap_or(0)
     }
 
+    /// The number of keys that begin so.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn keys_under(&self, prefix: &str) -> usize {
+        let span = json!({
+            "key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end_of(prefix)), "count_only": true,
+        });
+        let read = self.ask("kv/range", &span).await.expect("a read");
+        read["count"]
+            .as_str()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
+    }
+
     /// The end of what it has written to its log.
     #[must_use]
     pub fn log(&self) -> String {

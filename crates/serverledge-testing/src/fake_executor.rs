@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use serverledge_core::{
     BodyError, Call, Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls,
     HttpBody, InstanceKey, Interface, InvocationId, InvokeError, Outcome, Payload, PrepareError,
-    Prepared, Progress, Reply, Reuse, Sandbox, StartError, Started, StopError, Version, unix_ms,
+    Prepared, Progress, Reply, Reuse, Sandbox, StartError, Started, StateError, StateKey, StateOp,
+    StateReply, StopError, StoreName, Version, unix_ms,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -68,6 +69,14 @@ pub enum Behaviour {
     Send {
         /// The URL.
         url: String,
+    },
+    /// Reads an entry of the default store so many times, then adds 1 to it; gives the sum, or the code of the first
+    /// fault as a JSON string.
+    Count {
+        /// Its key.
+        key: String,
+        /// Number of times that it is read.
+        reads: usize,
     },
 }
 
@@ -192,6 +201,23 @@ async fn send(url: &str, host: &dyn HostCalls) -> Bytes {
     format!("\"{told}\"").into()
 }
 
+/// Reads an entry so many times, and adds 1 to it.
+async fn count(key: &str, reads: usize, host: &dyn HostCalls) -> Result<Bytes, StateError> {
+    let store = StoreName::default();
+    let key = StateKey::new(key)?;
+    for _ in 0..reads {
+        let key = key.clone();
+        host.state(&store, StateOp::Get { key }).await?;
+    }
+    match host
+        .state(&store, StateOp::Increment { key, by: 1 })
+        .await?
+    {
+        StateReply::Number(sum) => Ok(sum.to_string().into()),
+        other => panic!("an increment was answered with {other:?}"),
+    }
+}
+
 // === impl Behaviour ===
 
 impl Behaviour {
@@ -208,6 +234,7 @@ impl Behaviour {
             Self::Attempt { function } => format!("attempt\n{function}"),
             Self::Http => "http".to_owned(),
             Self::Send { url } => format!("send\n{url}"),
+            Self::Count { key, reads } => format!("count\n{key}\n{reads}"),
         };
         text.into()
     }
@@ -240,6 +267,10 @@ impl Behaviour {
             ["send", url] => Self::Send {
                 url: url.to_owned(),
             },
+            ["count", key, reads] => Self::Count {
+                key: key.to_owned(),
+                reads: reads.parse().ok()?,
+            },
             _ => return None,
         })
     }
@@ -268,7 +299,8 @@ impl Behaviour {
             | Self::Call { .. }
             | Self::Attempt { .. }
             | Self::Http
-            | Self::Send { .. } => Bytes::new(),
+            | Self::Send { .. }
+            | Self::Count { .. } => Bytes::new(),
         }
     }
 }
@@ -566,6 +598,9 @@ impl FakeSandbox {
                 .await
                 .unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into()),
             Behaviour::Send { url } => send(url, host).await,
+            Behaviour::Count { key, reads } => count(key, *reads, host)
+                .await
+                .unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into()),
         };
         Ok(Outcome {
             reply: Reply::Json(result),

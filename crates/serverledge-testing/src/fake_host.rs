@@ -13,9 +13,13 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serverledge_core::{
     CallError, FunctionLog, FunctionName, HostCalls, HttpBody, InvocationError, InvocationId,
-    OutboundError,
+    OutboundError, StateError, StateKey, StateOp, StateReply, StoreName,
 };
 use tokio::sync::watch;
+
+use self::state::FakeStores;
+
+mod state;
 
 /// The longest time that a test waits for an event: far longer than anything takes, so that a slow machine passes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -32,14 +36,14 @@ pub struct FakeHostHandle {
     shared: Arc<HostShared>,
 }
 
-/// Counts of the calls so far.
+/// Counts of the calls, and of the operations on stores, so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HostCounts {
-    /// Calls that began.
+    /// Those that began.
     pub begun: usize,
-    /// Calls that were answered.
+    /// Those that were answered.
     pub answered: usize,
-    /// Calls that were dropped before they were answered.
+    /// Those that were dropped before they were answered.
     pub dropped: usize,
     /// Whether the host itself was dropped: no invocation holds it.
     pub gone: bool,
@@ -52,6 +56,15 @@ pub struct HostCall {
     pub function: String,
     /// With what.
     pub params: Bytes,
+}
+
+/// One operation of a function on a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostStateOp {
+    /// The store.
+    pub store: StoreName,
+    /// The operation.
+    pub op: StateOp,
 }
 
 /// Lines that a function wrote to its log at once.
@@ -119,6 +132,18 @@ enum FakeServer {
     Fails(Arc<dyn Fn() -> OutboundError + Send + Sync>),
 }
 
+/// The answer to operations on stores.
+#[derive(Clone, Default)]
+enum StateAnswer {
+    /// The operation is carried out.
+    #[default]
+    Applies,
+    /// None.
+    Holds,
+    /// An error.
+    Fails(Arc<dyn Fn() -> StateError + Send + Sync>),
+}
+
 #[derive(Default)]
 struct HostShared {
     state: Mutex<HostState>,
@@ -134,6 +159,9 @@ struct HostState {
     answers: HashMap<String, Option<FakeAnswer>>,
     /// `None`: the function may send no requests.
     server: Option<FakeServer>,
+    state_ops: Vec<HostStateOp>,
+    state_answer: StateAnswer,
+    stores: FakeStores,
 }
 
 // === impl FakeHost ===
@@ -171,6 +199,17 @@ impl FakeHost {
                 }))
             }
         }
+    }
+}
+
+impl FakeHost {
+    fn begin_op(&self, store: &StoreName, op: &StateOp) -> StateAnswer {
+        let mut state = self.shared.state.lock();
+        state.state_ops.push(HostStateOp {
+            store: store.clone(),
+            op: op.clone(),
+        });
+        state.state_answer.clone()
     }
 }
 
@@ -230,6 +269,20 @@ impl HostCalls for FakeHost {
         };
         sending.state = RequestState::Answered;
         Ok(respond(&sending.sent()))
+    }
+
+    async fn state(&self, store: &StoreName, op: StateOp) -> Result<StateReply, StateError> {
+        let answer = self.begin_op(store, &op);
+        let mut operation = CallInProgress::begin(&self.shared.counts);
+        // As on a real node, an answer takes at least one turn of the runtime.
+        tokio::task::yield_now().await;
+        let outcome = match answer {
+            StateAnswer::Applies => self.shared.state.lock().stores.apply(store, op),
+            StateAnswer::Holds => pending().await,
+            StateAnswer::Fails(fault) => Err(fault()),
+        };
+        operation.answered = true;
+        outcome
     }
 
     fn caller(&self) -> &FunctionName {
@@ -403,6 +456,39 @@ impl FakeHostHandle {
             sent.last().is_some_and(&mut condition)
         })
         .await;
+    }
+
+    /// From now on operations on stores have no answer.
+    pub fn hold_state(&self) {
+        self.shared.state.lock().state_answer = StateAnswer::Holds;
+    }
+
+    /// From now on operations on stores fail so, and change nothing.
+    pub fn fail_state(&self, fault: impl Fn() -> StateError + Send + Sync + 'static) {
+        self.shared.state.lock().state_answer = StateAnswer::Fails(Arc::new(fault));
+    }
+
+    /// From now on operations on stores are carried out again.
+    pub fn apply_state(&self) {
+        self.shared.state.lock().state_answer = StateAnswer::Applies;
+    }
+
+    /// All operations on stores so far, in their order, with those that failed.
+    #[must_use]
+    pub fn state_ops(&self) -> Vec<HostStateOp> {
+        self.shared.state.lock().state_ops.clone()
+    }
+
+    /// The value of an entry; `None` if there is none.
+    #[must_use]
+    pub fn entry(&self, store: &StoreName, key: &StateKey) -> Option<Bytes> {
+        let state = self.shared.state.lock();
+        state.stores.get(store, key).map(|entry| entry.value)
+    }
+
+    /// Writes an entry, as another function would.
+    pub fn put_entry(&self, store: &StoreName, key: StateKey, value: Bytes) {
+        self.shared.state.lock().stores.put(store, key, value);
     }
 
     /// All calls so far, in their order.

@@ -11,6 +11,7 @@ pub mod fake_executor;
 pub mod fake_host;
 pub mod http_component;
 pub mod kv;
+pub mod linear;
 #[cfg(feature = "cluster-tests")]
 pub mod links;
 pub mod smtp_process;

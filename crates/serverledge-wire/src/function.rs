@@ -6,18 +6,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec,
-    Isolation, MemoryMib, Network, Parameter, Runtime, Secrets, Signature, Stdin, limits,
+    Isolation, MemoryMib, Network, Parameter, Runtime, Signature, Stdin, limits,
 };
 use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
+pub use crate::secrets::SecretValues;
+pub use crate::spec_error::{CONTAINER_MEMORY_MIN, SpecError};
 use crate::versions::FootprintInfo;
-use crate::{outbound, program_io};
-
-/// Least memory of a function in a container: Docker's own minimum is 6 MiB, and an interpreter does not start in less
-/// than about 12.
-pub const CONTAINER_MEMORY_MIN: MemoryMib = MemoryMib::new(16);
+use crate::{outbound, program_io, secrets};
 
 /// Hexadecimal digits of an entity tag: half of a digest tells states apart for good.
 const TAG_DIGITS: usize = 32;
@@ -40,33 +38,6 @@ pub struct SignatureBody {
     pub inputs: Vec<ParameterBody>,
     /// The values that it returns.
     pub outputs: Vec<ParameterBody>,
-}
-
-/// Environment variables whose values are never shown: the `Debug` form names them only.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
-#[serde(transparent)]
-pub struct SecretValues(pub BTreeMap<String, String>);
-
-impl std::fmt::Debug for SecretValues {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl SecretValues {
-    /// Without any of the values in the error, which is shown and logged.
-    fn parse(members: &Members<'_>) -> Result<Self, BodyError> {
-        let fault = || serde::de::Error::custom("expected an object of strings");
-        let values = members.get("Secrets").map_err(|_| BodyError::Member {
-            member: "Secrets",
-            fault: fault(),
-        })?;
-        Ok(Self(values.unwrap_or_default()))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// The body of `POST /create` and `POST /update`.
@@ -113,6 +84,10 @@ pub struct FunctionBody<'a> {
     #[serde(skip_serializing_if = "SecretValues::is_empty")]
     #[schema(value_type = BTreeMap<String, String>)]
     pub secrets: SecretValues,
+    /// The hosts that a secret is for, by its name: each one of `AllowHosts`, or a part of it. The function finds a placeholder
+    /// in the variable, which the node replaces in the headers of requests to these hosts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
     /// The network that the function may reach: `none` (or empty), or `bridge`, for containers where the node allows
     /// it.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -124,6 +99,9 @@ pub struct FunctionBody<'a> {
     pub allow_hosts: Vec<String>,
     /// Equal parameters give an equal result.
     pub idempotent: bool,
+    /// With `Idempotent`: results of runs that sent requests to hosts outside are kept as well.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent_outbound: bool,
     /// The code may be downloaded and run by the caller.
     pub edge: bool,
     /// `kept` (or empty): an instance may be kept after a clean return, and put back in place for the next call.
@@ -152,7 +130,7 @@ pub struct FunctionBody<'a> {
 }
 
 /// The members of a function. Serverledge's client sends all of its own to `/delete` as well.
-pub(crate) const FUNCTION_MEMBERS: [&str; 23] = [
+pub(crate) const FUNCTION_MEMBERS: [&str; 25] = [
     "Name",
     "Runtime",
     "MemoryMB",
@@ -166,9 +144,11 @@ pub(crate) const FUNCTION_MEMBERS: [&str; 23] = [
     "CPUTime",
     "Env",
     "Secrets",
+    "SecretHosts",
     "Network",
     "AllowHosts",
     "Idempotent",
+    "IdempotentOutbound",
     "Edge",
     "Isolation",
     "SupportedArchs",
@@ -208,9 +188,11 @@ impl<'a> FunctionBody<'a> {
             cpu_time: members.get("CPUTime")?,
             env: members.get("Env")?.unwrap_or_default(),
             secrets: SecretValues::parse(&members)?,
+            secret_hosts: members.get("SecretHosts")?.unwrap_or_default(),
             network: members.get("Network")?.unwrap_or_default(),
             allow_hosts: members.get("AllowHosts")?.unwrap_or_default(),
             idempotent: members.get("Idempotent")?.unwrap_or_default(),
+            idempotent_outbound: members.get("IdempotentOutbound")?.unwrap_or_default(),
             edge: members.get("Edge")?.unwrap_or_default(),
             isolation: members.get("Isolation")?.unwrap_or_default(),
             supported_archs: members.get("SupportedArchs")?.unwrap_or_default(),
@@ -241,9 +223,11 @@ impl From<&Function> for FunctionBody<'_> {
             cpu_time: limits.cpu_time.map(|time| time.as_secs_f64()),
             env: version.env.clone(),
             secrets: SecretValues(version.secrets.values.clone()),
+            secret_hosts: secrets::texts(&version.secrets.hosts),
             network: Cow::Borrowed(version.network.name()),
             allow_hosts: outbound::texts(&version.outbound),
             idempotent: function.flags.idempotent,
+            idempotent_outbound: function.flags.may_keep_outbound(),
             edge: function.flags.edge,
             // A node that does not know the member still reads functions of the default.
             isolation: function
@@ -276,59 +260,6 @@ fn stdin_member(stdin: Stdin) -> &'static str {
     }
 }
 
-/// The reason why a request describes no valid function.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// The name breaks a rule.
-    #[error("invalid name: {0}")]
-    Name(#[from] serverledge_core::NameError),
-    /// The runtime is unknown.
-    #[error(transparent)]
-    Runtime(#[from] serverledge_core::ParseRuntimeError),
-    /// The memory is out of range.
-    #[error("invalid memory limit: {0} MB; 1 to {max} are allowed", max = limits::MEMORY_MAX.get())]
-    Memory(i64),
-    /// The memory is less than a container can start with.
-    #[error(
-        "invalid memory limit: {mib}; {runtime} functions need at least {CONTAINER_MEMORY_MIN}"
-    )]
-    ContainerMemory {
-        /// The requested memory.
-        mib: MemoryMib,
-        /// The runtime.
-        runtime: Runtime,
-    },
-    /// Another member is out of range.
-    #[error("invalid {member}: {fault}")]
-    Member {
-        /// The member's name.
-        member: &'static str,
-        /// The values that are allowed.
-        fault: String,
-    },
-}
-
-impl SpecError {
-    /// The fault of another member.
-    pub fn member(member: &'static str, fault: impl Into<String>) -> Self {
-        Self::Member {
-            member,
-            fault: fault.into(),
-        }
-    }
-
-    /// The stable code of this fault in the API.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Name(_) => "invalid_name",
-            Self::Runtime(_) => "unknown_runtime",
-            Self::Memory(_) | Self::ContainerMemory { .. } => "invalid_memory",
-            Self::Member { .. } => "invalid_member",
-        }
-    }
-}
-
 impl FunctionBody<'_> {
     /// Checks the request; `inferred` is the runtime when the body names none.
     ///
@@ -342,6 +273,7 @@ impl FunctionBody<'_> {
         } else {
             self.runtime.parse()?
         };
+        let outbound = outbound::checked(&self.allow_hosts, runtime)?;
         Ok(FunctionSpec {
             name,
             runtime,
@@ -350,17 +282,25 @@ impl FunctionBody<'_> {
             image: self.checked_image(runtime)?,
             io: program_io::checked(self, runtime)?,
             network: self.checked_network(runtime)?,
-            outbound: outbound::checked(&self.allow_hosts, runtime)?,
             env: self.checked_env()?,
-            secrets: self.checked_secrets()?,
+            secrets: secrets::checked(self, &outbound)?,
+            outbound,
             flags: Flags {
                 idempotent: self.idempotent,
+                keeps_outbound: self.checked_outbound()?,
                 edge: self.edge,
                 archs: self.checked_archs()?,
                 isolation: checked_isolation(&self.isolation)?,
             },
             signature: self.signature.as_ref().map(to_signature),
         })
+    }
+
+    fn checked_outbound(&self) -> Result<bool, SpecError> {
+        if self.idempotent_outbound && !self.idempotent {
+            return Err(outbound_alone());
+        }
+        Ok(self.idempotent_outbound)
     }
 
     fn checked_archs(&self) -> Result<Archs, SpecError> {
@@ -478,22 +418,6 @@ impl FunctionBody<'_> {
         check_variables("Env", &self.env, &BTreeMap::new())?;
         Ok(self.env.clone())
     }
-
-    /// They share the limits of the environment, in which they end up.
-    fn checked_secrets(&self) -> Result<Secrets, SpecError> {
-        let values = &self.secrets.0;
-        check_variables("Secrets", values, &self.env)?;
-        if let Some(twice) = values.keys().find(|name| self.env.contains_key(*name)) {
-            return Err(SpecError::member(
-                "Secrets",
-                format!("{twice:?} is a variable of Env as well"),
-            ));
-        }
-        Ok(Secrets {
-            values: values.clone(),
-            ..Secrets::default()
-        })
-    }
 }
 
 /// Whether a runtime's sandboxes are containers.
@@ -502,7 +426,7 @@ const fn is_container(runtime: Runtime) -> bool {
 }
 
 /// Checks variables that come into an environment in which there are `others`. No value is in the fault.
-fn check_variables(
+pub(crate) fn check_variables(
     member: &'static str,
     variables: &BTreeMap<String, String>,
     others: &BTreeMap<String, String>,
@@ -548,6 +472,15 @@ fn check_variables(
 pub fn checked_isolation(text: &str) -> Result<Isolation, SpecError> {
     text.parse()
         .map_err(|unknown| SpecError::member("Isolation", format!("{unknown}")))
+}
+
+/// The fault of a function that has `IdempotentOutbound` without `Idempotent`.
+#[must_use]
+pub fn outbound_alone() -> SpecError {
+    SpecError::member(
+        "IdempotentOutbound",
+        "it goes with Idempotent, which is not set",
+    )
 }
 
 fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
@@ -668,6 +601,9 @@ pub struct FunctionInfo {
     /// Names of its secrets; values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// The hosts that a secret is for, by its name. What is not here the function has itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
     /// The network that it may reach: `none` or `bridge`.
     #[serde(default)]
     pub network: String,
@@ -679,6 +615,9 @@ pub struct FunctionInfo {
     pub image: String,
     /// Equal parameters give an equal result.
     pub idempotent: bool,
+    /// Results of runs that sent requests to hosts outside are kept as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent_outbound: bool,
     /// The code may be downloaded and run by the caller.
     pub edge: bool,
     /// `kept`: an instance may be kept and put back in place for the next call. `fresh`: every call gets a fresh one.
@@ -733,10 +672,12 @@ impl From<&Function> for FunctionInfo {
             cpu_time: version.limits.cpu_time.map(|time| time.as_secs_f64()),
             env: version.env.keys().cloned().collect(),
             secrets: version.secrets.values.keys().cloned().collect(),
+            secret_hosts: secrets::texts(&version.secrets.hosts),
             network: version.network.name().to_owned(),
             allow_hosts: outbound::texts(&version.outbound),
             image: version.image.clone(),
             idempotent: function.flags.idempotent,
+            idempotent_outbound: function.flags.may_keep_outbound(),
             edge: function.flags.edge,
             isolation: function.flags.isolation.name().to_owned(),
             supported_archs: function
@@ -889,6 +830,34 @@ mod tests {
     }
 
     #[test]
+    fn results_that_depend_on_others_are_kept_with_all_others_or_not() {
+        let flags = |members: &str| {
+            let body = format!("{{\"Name\":\"f\"{members}}}");
+            let body = FunctionBody::parse(body.as_bytes()).unwrap();
+            let flags = body.to_spec(Runtime::Wasm).unwrap().flags;
+            let written = serde_json::to_string(&body).unwrap();
+            (
+                flags.idempotent,
+                flags.may_keep_outbound(),
+                written.contains("IdempotentOutbound"),
+            )
+        };
+        assert_eq!(flags(r#","Idempotent":true"#), (true, false, false));
+        assert_eq!(
+            flags(r#","IdempotentOutbound":false"#),
+            (false, false, false)
+        );
+        assert_eq!(
+            flags(r#","Idempotent":true,"idempotentOutbound":true"#),
+            (true, true, true)
+        );
+        check(
+            r#"{"Name":"f","IdempotentOutbound":true}"#,
+            "invalid_member: invalid IdempotentOutbound: it goes with Idempotent, which is not set",
+        );
+    }
+
+    #[test]
     fn isolation_is_kept_unless_said_otherwise() {
         let isolation = |member: &str| {
             let body = format!("{{\"Name\":\"f\"{member}}}");
@@ -906,73 +875,6 @@ mod tests {
         check(
             r#"{"Name":"f","Isolation":"shared"}"#,
             "invalid_member: invalid Isolation: unknown isolation \"shared\"; known are kept and fresh",
-        );
-    }
-
-    #[test]
-    fn secrets_share_the_environments_limits() {
-        let body = FunctionBody {
-            name: Cow::Borrowed("f"),
-            env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
-            secrets: SecretValues(BTreeMap::from([("B".to_owned(), "hunter2".to_owned())])),
-            ..FunctionBody::default()
-        };
-        let text = serde_json::to_string(&body).unwrap();
-        assert!(text.contains(r#""Secrets":{"B":"hunter2"}"#), "{text}");
-        assert_eq!(
-            FunctionBody::parse(text.as_bytes()).unwrap(),
-            body,
-            "what a client writes the node reads"
-        );
-        let spec = body.to_spec(Runtime::Wasm).unwrap();
-        assert_eq!(
-            spec.secrets,
-            Secrets {
-                nonce: [0; 16],
-                values: body.secrets.0.clone()
-            }
-        );
-        assert!(
-            !format!("{body:?} {spec:?}").contains("hunter2"),
-            "{body:?} {spec:?}"
-        );
-
-        let refused = |secrets: &[(&str, String)]| {
-            let secrets = secrets
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), value.clone()));
-            let body = FunctionBody {
-                secrets: SecretValues(secrets.collect()),
-                ..body.clone()
-            };
-            body.to_spec(Runtime::Wasm).unwrap_err().to_string()
-        };
-        let value = || "hunter2".to_owned();
-        assert_eq!(
-            refused(&[("A", value())]),
-            "invalid Secrets: \"A\" is a variable of Env as well"
-        );
-        assert_eq!(
-            refused(&[("B=", value())]),
-            "invalid Secrets: \"B=\" cannot be a variable's name"
-        );
-        assert_eq!(
-            refused(&[("B", "hunter2\0".to_owned())]),
-            "invalid Secrets: the value of \"B\" contains NUL"
-        );
-        let together = limits::ENV_BYTES_MAX - 2;
-        let large = refused(&[("B", "x".repeat(together))]);
-        assert_eq!(
-            large,
-            "invalid Secrets: at most 32768 bytes are allowed, Env and Secrets together"
-        );
-        let names: Vec<String> = (0..limits::ENV_VARIABLES_MAX)
-            .map(|n| format!("V{n}"))
-            .collect();
-        let many: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), value())).collect();
-        assert_eq!(
-            refused(&many),
-            "invalid Secrets: at most 64 variables are allowed, Env and Secrets together"
         );
     }
 }

@@ -1,5 +1,7 @@
 //! Replies of the routes that start, stop, test and import applications, and what the file of an export says.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -78,6 +80,9 @@ pub struct ExportedFunction {
     /// The names of its secrets, whose values stay behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
+    /// The hosts that a secret is for, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_hosts: BTreeMap<String, Vec<String>>,
 }
 
 #[cfg(test)]
@@ -108,6 +113,7 @@ mod tests {
                 body,
                 code: "code/f".to_owned(),
                 secrets: vec!["KEY".to_owned()],
+                secret_hosts: BTreeMap::new(),
             }],
         };
         let text = serde_json::to_string(&export).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serverledge_core::{HostRule, OUTBOUND_HOSTS_MAX, Runtime};
 
-use crate::function::SpecError;
+use crate::spec_error::SpecError;
 
 /// Longest text of a host: a name of 253 bytes with `https://`, `*.`, a dot at its end and a port.
 const HOST_BYTES_MAX: usize = 270;
@@ -27,7 +27,8 @@ pub(crate) fn checked(hosts: &[String], runtime: Runtime) -> Result<BTreeSet<Hos
     hosts.iter().map(|text| rule(text).map_err(fault)).collect()
 }
 
-fn rule(text: &str) -> Result<HostRule, String> {
+/// The rule of this text.
+pub(crate) fn rule(text: &str) -> Result<HostRule, String> {
     if text.len() > HOST_BYTES_MAX {
         return Err(format!(
             "a host of {} bytes; at most {HOST_BYTES_MAX} are allowed",

@@ -97,6 +97,10 @@ pub struct FunctionPatch<'a> {
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<BTreeMap<String, Option<String>>>)]
     pub secrets: Update<SecretsPatch>,
+    /// The hosts that secrets are for; all are replaced. A secret that is taken away takes its hosts along.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
+    pub secret_hosts: Update<BTreeMap<String, Vec<String>>>,
     /// `none` or `bridge`.
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<String>)]
@@ -109,6 +113,10 @@ pub struct FunctionPatch<'a> {
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<bool>)]
     pub idempotent: Update<bool>,
+    /// Results of runs that sent requests to hosts outside are kept as well. Taken away with `Idempotent`.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<bool>)]
+    pub idempotent_outbound: Update<bool>,
     /// Callers may download the code and run it themselves.
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<bool>)]
@@ -162,9 +170,11 @@ impl<'a> FunctionPatch<'a> {
             cpu_time: members.update("CPUTime")?,
             env: members.update("Env")?,
             secrets: secrets(&members)?,
+            secret_hosts: members.update("SecretHosts")?,
             network: members.update("Network")?,
             allow_hosts: members.update("AllowHosts")?,
             idempotent: members.update("Idempotent")?,
+            idempotent_outbound: members.update("IdempotentOutbound")?,
             edge: members.update("Edge")?,
             isolation: members.update("Isolation")?,
             supported_archs: members.update("SupportedArchs")?,
@@ -193,6 +203,15 @@ impl<'a> FunctionPatch<'a> {
             Cow::Borrowed("")
         };
         let (stdout, stdout_type) = self.stdout_over(body.stdout, body.stdout_type);
+        let secrets = merged(
+            self.secrets.value().map(|secrets| &secrets.0),
+            !self.secrets.is_kept(),
+            body.secrets.0,
+        );
+        let secret_hosts = self.secret_hosts_over(body.secret_hosts, &secrets);
+        let idempotent = self.idempotent.over(body.idempotent).unwrap_or_default();
+        // Without a word of its own, it goes with the other.
+        let outbound = body.idempotent_outbound && idempotent;
         FunctionBody {
             name: body.name,
             runtime,
@@ -215,18 +234,16 @@ impl<'a> FunctionPatch<'a> {
                 self.cpu_time.value().copied()
             },
             env: merged(self.env.value(), !self.env.is_kept(), body.env),
-            secrets: SecretValues(merged(
-                self.secrets.value().map(|secrets| &secrets.0),
-                !self.secrets.is_kept(),
-                body.secrets.0,
-            )),
+            secrets: SecretValues(secrets),
+            secret_hosts,
             network: self.network.clone().over(body.network).unwrap_or_default(),
             allow_hosts: self
                 .allow_hosts
                 .clone()
                 .over(body.allow_hosts)
                 .unwrap_or_default(),
-            idempotent: self.idempotent.over(body.idempotent).unwrap_or_default(),
+            idempotent,
+            idempotent_outbound: self.idempotent_outbound.over(outbound).unwrap_or_default(),
             edge: self.edge.over(body.edge).unwrap_or_default(),
             isolation: self
                 .isolation
@@ -243,6 +260,19 @@ impl<'a> FunctionPatch<'a> {
             stdout,
             stdout_type,
         }
+    }
+
+    /// The hosts that secrets are for: those that are named, or those that there were of the secrets that there still are.
+    fn secret_hosts_over(
+        &self,
+        mut present: BTreeMap<String, Vec<String>>,
+        secrets: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, Vec<String>> {
+        if self.secret_hosts.is_kept() {
+            present.retain(|name, _| secrets.contains_key(name));
+            return present;
+        }
+        self.secret_hosts.value().cloned().unwrap_or_default()
     }
 
     /// Standard output and its content type. A content type that is named means raw output, and goes with it.
@@ -411,7 +441,17 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
             old.allow_hosts.clone().into(),
             new.allow_hosts.clone().into(),
         ),
+        member(
+            "SecretHosts",
+            secret_hosts(&old.secret_hosts),
+            secret_hosts(&new.secret_hosts),
+        ),
         member("Idempotent", old.idempotent.into(), new.idempotent.into()),
+        member(
+            "IdempotentOutbound",
+            old.idempotent_outbound.into(),
+            new.idempotent_outbound.into(),
+        ),
         member("Edge", old.edge.into(), new.edge.into()),
         member(
             "Isolation",
@@ -438,6 +478,12 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
         .chain(env)
         .chain(secrets)
         .collect()
+}
+
+/// Each secret that is for hosts, and those.
+fn secret_hosts(hosts: &BTreeMap<String, Vec<String>>) -> Value {
+    let told = |(name, hosts): (&String, &Vec<String>)| format!("{name} for {}", hosts.join(" "));
+    hosts.iter().map(told).collect::<Vec<_>>().into()
 }
 
 /// The difference of a member; `None` if there is none.

@@ -3,7 +3,8 @@
 use serverledge_core::limits::{ARGS_MAX, ARGS_TEMPLATE_BYTES_MAX};
 use serverledge_core::{ProgramIo, Runtime, Stdin, Stdout, arg_pieces};
 
-use crate::function::{FunctionBody, SpecError};
+use crate::function::FunctionBody;
+use crate::spec_error::SpecError;
 
 /// Checks `Arguments`, `Stdin`, `Stdout` and `StdoutType`. Whether the code is a program is seen when it is prepared.
 pub(crate) fn checked(body: &FunctionBody<'_>, runtime: Runtime) -> Result<ProgramIo, SpecError> {

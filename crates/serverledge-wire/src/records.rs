@@ -19,7 +19,7 @@ use serverledge_core::{
 };
 
 use crate::invocations::HistoryEntry;
-use crate::outbound;
+use crate::{outbound, secrets};
 
 mod account;
 mod application;
@@ -86,6 +86,9 @@ pub struct FunctionRecord {
     pub interface: String,
     /// Results may be cached.
     pub idempotent: bool,
+    /// Those of runs that sent requests as well; absent for no.
+    #[serde(default, skip_serializing_if = "crate::members::is_default")]
+    pub keeps_outbound: bool,
     /// The code may be downloaded, and carried results are believed.
     pub edge: bool,
     /// The lifetime of its instances: absent for `kept`, else `fresh`.
@@ -110,8 +113,23 @@ pub struct FunctionRecord {
 pub struct SecretsRecord {
     /// The random value that makes the version's digest unpredictable: 32 hexadecimal digits.
     pub nonce: String,
-    /// The variables.
+    /// The variables that the function has itself.
     pub values: BTreeMap<String, String>,
+    /// Those that are for hosts; absent if there are none. Apart, so that a node that does not know them gives them to nobody.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sealed: BTreeMap<String, SealedRecord>,
+    /// The random part of placeholders beside them: 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seal: String,
+}
+
+/// A secret that is for hosts.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedRecord {
+    /// Its value.
+    pub value: String,
+    /// The hosts.
+    pub hosts: Vec<String>,
 }
 
 /// Declared inputs and outputs.
@@ -389,6 +407,7 @@ impl FunctionRecord {
             max_concurrency: limits.max_concurrency,
             interface: function.interface.name().to_owned(),
             idempotent: function.flags.idempotent,
+            keeps_outbound: function.flags.may_keep_outbound(),
             edge: function.flags.edge,
             isolation: isolation_member(function.flags.isolation),
             archs: function
@@ -432,7 +451,7 @@ impl FunctionRecord {
                 self.network.as_deref().unwrap_or_default(),
                 str::parse::<Network>,
             )?,
-            outbound: hosts(&self.outbound)?,
+            outbound: hosts("outbound", &self.outbound)?,
             image: self.image.unwrap_or_default(),
             io: ProgramIo {
                 args: self.args,
@@ -462,6 +481,7 @@ impl FunctionRecord {
             interface: member("interface", &self.interface, interface)?,
             flags: Flags {
                 idempotent: self.idempotent,
+                keeps_outbound: self.keeps_outbound,
                 edge: self.edge,
                 archs: archs(&self.archs)?,
                 isolation: member(
@@ -488,8 +508,8 @@ pub fn isolation_member(isolation: Isolation) -> Option<String> {
     isolation.name_unless_default().map(str::to_owned)
 }
 
-fn hosts(texts: &[String]) -> Result<BTreeSet<HostRule>, RecordError> {
-    let rule = |text: &String| member("outbound", text, str::parse::<HostRule>);
+fn hosts(name: &'static str, texts: &[String]) -> Result<BTreeSet<HostRule>, RecordError> {
+    let rule = |text: &String| member(name, text, str::parse::<HostRule>);
     texts.iter().map(rule).collect()
 }
 
@@ -524,25 +544,62 @@ fn member<T, E>(
 
 impl std::fmt::Debug for SecretsRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.values.keys()).finish()
+        let names = self.values.keys().chain(self.sealed.keys());
+        f.debug_set().entries(names).finish()
+    }
+}
+
+impl std::fmt::Debug for SealedRecord {
+    /// Without the value.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SealedRecord").field(&self.hosts).finish()
     }
 }
 
 impl SecretsRecord {
     fn from_secrets(secrets: &Secrets) -> Option<Self> {
-        let nonce = || hex::encode(secrets.nonce);
-        (!secrets.values.is_empty()).then(|| Self {
-            nonce: nonce(),
-            values: secrets.values.clone(),
-        })
+        if secrets.values.is_empty() {
+            return None;
+        }
+        let mut record = Self {
+            nonce: hex::encode(secrets.nonce),
+            values: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            seal: String::new(),
+        };
+        let hosts = secrets::texts(&secrets.hosts);
+        for (name, value) in &secrets.values {
+            let (name, value) = (name.clone(), value.clone());
+            if let Some(hosts) = hosts.get(&name).cloned() {
+                record.sealed.insert(name, SealedRecord { value, hosts });
+            } else {
+                record.values.insert(name, value);
+            }
+        }
+        if !record.sealed.is_empty() {
+            record.seal = hex::encode(secrets.seal);
+        }
+        Some(record)
     }
 
     fn into_secrets(self) -> Result<Secrets, RecordError> {
         let nonce = member("nonce", &self.nonce, |text| <[u8; 16]>::from_hex(text))?;
-        Ok(Secrets {
+        let seal = match self.seal.as_str() {
+            "" => <[u8; 16]>::default(),
+            text => member("seal", text, |text| <[u8; 16]>::from_hex(text))?,
+        };
+        let mut secrets = Secrets {
             nonce,
             values: self.values,
-        })
+            seal,
+            ..Secrets::default()
+        };
+        for (name, sealed) in self.sealed {
+            let rules = hosts("secret hosts", &sealed.hosts)?;
+            secrets.hosts.insert(name.clone(), rules);
+            secrets.values.insert(name, sealed.value);
+        }
+        Ok(secrets)
     }
 }
 

@@ -64,6 +64,34 @@ pub struct RunInfo {
     pub trace_id: String,
     /// Its span in that trace.
     pub span_id: String,
+    /// The requests that it sent to hosts outside, the first 32 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestInfo>,
+    /// Number of its requests beyond those.
+    #[serde(default, skip_serializing_if = "crate::members::is_default")]
+    pub more_requests: u64,
+}
+
+/// A request of a run to a host outside. Its path and its query are not recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RequestInfo {
+    /// Its method.
+    pub method: String,
+    /// Scheme and host, and the port unless it is the scheme's.
+    pub host: String,
+    /// The status of the response; absent if there was none when the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The error's code, of a request without a whole response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// From the arrival of the run to the begin of the request, in microseconds.
+    pub begun_us: u64,
+    /// To the head of the response, or to the failure, in microseconds; absent if neither came before the run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_us: Option<u64>,
+    /// Bytes of the response's body that came.
+    pub received_bytes: u64,
 }
 
 /// One page of runs, the newest first.

@@ -55,6 +55,9 @@ pub struct VersionInfo {
     pub code_bytes: u64,
     /// Equal parameters give an equal result. Of a version that is kept: as it was said of it last.
     pub idempotent: bool,
+    /// Results of runs that sent requests to hosts outside are kept as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub idempotent_outbound: bool,
     /// Callers may download and run the code.
     pub edge: bool,
     /// Lifetime of its instances: `kept` or `fresh`.
@@ -80,6 +83,9 @@ pub struct FlagsRequest {
     /// Equal parameters give an equal result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotent: Option<bool>,
+    /// With `Idempotent`: results of runs that sent requests to hosts outside are kept as well. Taken away with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotent_outbound: Option<bool>,
     /// Callers may download and run the code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edge: Option<bool>,
@@ -109,9 +115,13 @@ impl FlagsRequest {
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
-        members.only(&["Idempotent", "Edge", "Isolation"], "")?;
+        members.only(
+            &["Idempotent", "IdempotentOutbound", "Edge", "Isolation"],
+            "",
+        )?;
         Ok(Self {
             idempotent: members.get("Idempotent")?,
+            idempotent_outbound: members.get("IdempotentOutbound")?,
             edge: members.get("Edge")?,
             isolation: members.get("Isolation")?,
         })
@@ -132,6 +142,7 @@ mod tests {
             },
             FlagsRequest {
                 idempotent: Some(false),
+                idempotent_outbound: Some(true),
                 edge: Some(true),
                 isolation: Some("fresh".to_owned()),
             },

@@ -18,6 +18,7 @@ mod guests;
 mod balancer;
 mod calls;
 mod crashes;
+mod kv;
 mod links;
 mod memo;
 mod outage;

@@ -81,6 +81,7 @@ fn the_readme_works_after_the_quick_start() -> Result<()> {
         ("### From a template", None, "Hello, Ada!"),
         ("### JavaScript", None, "Hello, Ada!"),
         ("### WebAssembly text", Some(("wat", "first.wat")), "Hello!"),
+        ("## State", None, "\"visits\":1"),
         ("## An application", None, "\"sum\":5"),
     ] {
         let mut printed = String::new();
@@ -98,7 +99,7 @@ fn the_readme_works_after_the_quick_start() -> Result<()> {
         ensure!(plain.contains(&wanted), "{heading}: {printed}");
         tried += 1;
     }
-    ensure!(tried == 4);
+    ensure!(tried == 5);
     node.stop()?;
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::backend::errors::{Deploy, DeployError, PollError, SubmitError};
 use crate::backend::invocations::{ChangeError, KeptReply, OnceError, Submitted};
 use crate::backend::running_apps::Hosting;
 use crate::backend::runs::RunRecords;
+use crate::backend::state::StateStores;
 use crate::backend::{
     ClientCall, Deployed, ExpectedState, Identity, Load, LogFeed, Patched, PeerInvokeError,
     PeerRefused, PeerRequest, Polled, Readiness,
@@ -49,6 +50,8 @@ pub struct Backend {
     pub running_apps: Arc<dyn Hosting>,
     /// The records of runs, and the events of the node.
     pub runs: Arc<dyn RunRecords>,
+    /// The key-value stores of functions.
+    pub state: Arc<dyn StateStores>,
     /// The other nodes.
     pub peers: Arc<dyn PeerGateway>,
     /// The node itself.

@@ -13,7 +13,7 @@ use crate::response::problem::ApiError;
 /// Before the names of applications.
 const PREFIX: &str = "/apps/";
 /// First segments of the routes of functions.
-const OF_FUNCTIONS: [&str; 13] = [
+const OF_FUNCTIONS: [&str; 14] = [
     "create",
     "update",
     "delete",
@@ -27,6 +27,7 @@ const OF_FUNCTIONS: [&str; 13] = [
     "dead-letters",
     "events",
     "stats",
+    "kv",
 ];
 
 /// The application that a path names, and the path of the route of functions that follows; `None` if it is another route.
@@ -87,6 +88,7 @@ mod tests {
             ("/apps/a/endpoints", None),
             ("/apps/a/status", None),
             ("/apps/a/stats", Some(("a", "/stats"))),
+            ("/apps/a/kv/s/x//y/", Some(("a", "/kv/s/x//y/"))),
             ("/apps/a/peer/x", None),
             ("/apps/a//create", None),
             ("/apps/a/apps/b/create", None),

@@ -202,6 +202,7 @@ fn host_of(authority: &str) -> Option<&str> {
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
     let plain = !name.is_empty()
         && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (port.is_empty() || port.parse::<u16>().is_ok())
         && (usual || authority.parse::<Authority>().is_ok());
     plain.then_some(name)
 }
@@ -252,6 +253,7 @@ mod tests {
             "192.0.2.7",
             "Edge.example:80",
             "localhost.",
+            "localhost:65535",
         ] {
             assert_eq!(host(ours), Ok(()), "{ours}");
         }
@@ -273,6 +275,8 @@ mod tests {
             "a b",
             "x@localhost",
             "localhost:8a",
+            "localhost:65536",
+            "[::1]:99999",
             "[::1",
             "[::1]x",
             ":80",

@@ -136,12 +136,12 @@ fn is_reset(change: &ChangeInfo, (memory_is_named, timeout_is_named): (bool, boo
         "MaxConcurrency" => to.and_then(Value::as_u64) == Some(1),
         "Handler" => to.and_then(Value::as_str) == Some(""),
         "Network" => to.and_then(Value::as_str) == Some("none"),
-        "Idempotent" | "Edge" => to.and_then(Value::as_bool) == Some(false),
+        "Idempotent" | "IdempotentOutbound" | "Edge" => to.and_then(Value::as_bool) == Some(false),
         "Isolation" => to.and_then(Value::as_str) == Some("kept"),
         "Stdin" => to.and_then(Value::as_str) == Some("params"),
         "StdoutType" => to.and_then(Value::as_str) == Some(CONTENT_TYPE_DEFAULT),
         "Stdout" => to.and_then(Value::as_str) == Some("json"),
-        "AllowHosts" | "Arguments" | "SupportedArchs" => {
+        "AllowHosts" | "Arguments" | "SecretHosts" | "SupportedArchs" => {
             to.and_then(Value::as_array).is_some_and(Vec::is_empty)
         }
         "Env" | "Secrets" => change.change.as_deref() == Some("removed"),

@@ -28,6 +28,7 @@ use utoipa_swagger_ui::SwaggerUi;
         (name = "functions", description = "Deploy, list, delete"),
         (name = "invocations", description = "Run functions as Serverledge's clients do"),
         (name = "asynchronous", description = "Invocations that are stored: their state and history, cancelling, dead letters"),
+        (name = "key-value stores", description = "What functions keep between calls. A key is the rest of the path, slashes included"),
         (name = "applications", description = "Functions and URLs under a name. The routes of functions act on an application's own \
                                                functions behind /apps/{app}: /apps/{app}/create, /apps/{app}/invoke/{function}, …"),
         (name = "plain HTTP", description = "Run functions as anything that speaks HTTP does"),

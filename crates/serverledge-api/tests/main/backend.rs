@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serverledge_api::{
     AsyncInvocations, Backend, ChangeError, ClientCall, DeadLetterQueue, Deploy, DeployError,
     Deployed, Deployments, ExpectedState, FunctionCatalogue, Identity, Invocations, KeptReply,
-    Load, LogEntry, LogFeed, NodeStatus, OnceError, Patched, PeerGateway, PeerInvokeError,
-    PeerRefused, PeerRequest, PollError, Polled, Readiness, SubmitError, Submitted, VersionHistory,
+    Load, LogEntry, LogFeed, NodeStatus, OnceError, Patched, PeerInvokeError, PeerRequest,
+    PollError, Polled, Readiness, SubmitError, Submitted, VersionHistory,
 };
 use serverledge_core::{
     CacheMetadata, Call, Caller, Digest, Flags, Footprint, Function, FunctionLimits, FunctionName,
@@ -19,17 +19,19 @@ use serverledge_core::{
 use serverledge_wire::function::{FunctionBody, checked_isolation};
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
 use serverledge_wire::patch::FunctionPatch;
-use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
-use serverledge_wire::peer_info::PeerInfo;
+use serverledge_wire::peer::ClusterKey;
 use serverledge_wire::quotas::{QuotaUsage, UserQuotas};
-use serverledge_wire::rollout::{self, FunctionNodes, NodeVersion, VersionQuestion, VersionStand};
+use serverledge_wire::rollout::{self, VersionQuestion, VersionStand};
 use serverledge_wire::status::StatusInformation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 use tokio::sync::{broadcast, watch};
 
 use crate::fake_apps::FakeApps;
 use crate::fake_runs::FakeRuns;
+use crate::fake_state::FakeStores;
 use crate::running_apps::FakeHosting;
+
+mod peers;
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
 pub(crate) struct FakeBackend {
@@ -61,6 +63,7 @@ struct Shared {
     identity: Identity,
     apps: Arc<FakeApps>,
     runs: Arc<FakeRuns>,
+    stores: Arc<FakeStores>,
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     held: watch::Sender<bool>,
@@ -178,6 +181,7 @@ impl FakeBackend {
             },
             apps: Arc::default(),
             runs: Arc::default(),
+            stores: Arc::default(),
             state: Mutex::new(State {
                 functions: functions.into(),
                 ..State::default()
@@ -201,6 +205,7 @@ impl FakeBackend {
             applications: shared.apps.clone(),
             running_apps: fake.clone(),
             runs: shared.runs.clone(),
+            state: shared.stores.clone(),
             peers: fake.clone(),
             status: fake,
         };
@@ -415,6 +420,7 @@ impl VersionHistory for FakeBackend {
             code: current.version.code.to_string(),
             code_bytes: 9,
             idempotent: current.flags.idempotent,
+            idempotent_outbound: current.flags.may_keep_outbound(),
             edge: current.flags.edge,
             isolation: current.flags.isolation.name().to_owned(),
             footprint: Some(FOOTPRINT.into()),
@@ -460,6 +466,7 @@ impl VersionHistory for FakeBackend {
             .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let old = function.flags;
         let idempotent = flags.idempotent.unwrap_or(old.idempotent);
+        let keeps_outbound = flags.idempotent_outbound.unwrap_or(old.keeps_outbound);
         let edge = flags.edge.unwrap_or(old.edge);
         let isolation = match &flags.isolation {
             Some(isolation) => checked_isolation(isolation)?,
@@ -468,6 +475,7 @@ impl VersionHistory for FakeBackend {
         let function = Arc::new(Function {
             flags: Flags {
                 idempotent,
+                keeps_outbound: keeps_outbound && idempotent,
                 edge,
                 isolation,
                 ..old
@@ -633,73 +641,6 @@ impl DeadLetterQueue for FakeBackend {
     }
 }
 
-#[async_trait]
-impl PeerGateway for FakeBackend {
-    fn check_peer(
-        &self,
-        proof: &Proof,
-        path: &str,
-        call: &[u8],
-        body: &[u8],
-    ) -> Result<(), PeerRefused> {
-        let what = Proved {
-            to: "ROME/n1",
-            path,
-            call,
-            body,
-        };
-        if cluster_key().holds(proof, &what) {
-            Ok(())
-        } else {
-            Err(PeerRefused::Proof)
-        }
-    }
-
-    async fn peer_invoke(self: Arc<Self>, request: PeerRequest) -> Result<Report, PeerInvokeError> {
-        let mut state = self.state();
-        let scripted = state.peer_invoke.pop_front();
-        let params = request.params.clone();
-        state.peer_calls.push(request);
-        scripted.unwrap_or_else(|| Ok(echo(Payload::Json(params))))
-    }
-
-    fn peer_load(&self) -> PeerLoad {
-        PeerLoad {
-            epoch: "first".to_owned(),
-            free_memory_mib: 512,
-            ..PeerLoad::default()
-        }
-    }
-
-    fn peer_state(&self) -> PeerState {
-        PeerState {
-            load: self.peer_load(),
-            ..PeerState::default()
-        }
-    }
-
-    fn peers(&self) -> Vec<PeerInfo> {
-        Vec::new()
-    }
-
-    async fn nodes(&self, space: &SpaceId, name: &str) -> Option<FunctionNodes> {
-        let function = self.function(space, name)?;
-        let node = NodeVersion {
-            node: "n1".to_owned(),
-            area: "ROME".to_owned(),
-            state: rollout::READY.to_owned(),
-            runs: function.version.digest.to_string(),
-            detail: String::new(),
-        };
-        let version = function.version.digest.to_string();
-        Some(FunctionNodes {
-            function: name.to_owned(),
-            version,
-            nodes: vec![node],
-        })
-    }
-}
-
 impl NodeStatus for FakeBackend {
     fn identity(&self) -> &Identity {
         &self.shared.identity
@@ -774,6 +715,11 @@ impl Handle {
     /// The fake of the runs and events.
     pub(crate) fn runs(&self) -> &FakeRuns {
         &self.shared.runs
+    }
+
+    /// The fake of the key-value stores.
+    pub(crate) fn stores(&self) -> &FakeStores {
+        &self.shared.stores
     }
 
     /// The next invocation ends so.

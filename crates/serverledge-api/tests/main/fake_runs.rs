@@ -77,6 +77,8 @@ pub(crate) fn run(id: &str) -> RunInfo {
         depth: 0,
         trace_id: "01".repeat(16),
         span_id: "02".repeat(8),
+        requests: Vec::new(),
+        more_requests: 0,
     }
 }
 

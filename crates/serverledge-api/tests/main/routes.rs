@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 77] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 84] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -82,6 +82,13 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 77] = [
         "/dead-letters/{id}/redrive",
         "/dead-letters/01890000-0000-7000-8000-000000000001/redrive",
     ),
+    ("get", "/kv", "/kv"),
+    ("get", "/kv/{store}", "/kv/default"),
+    ("delete", "/kv/{store}", "/kv/default"),
+    ("get", "/kv/{store}/{key}", "/kv/default/a/b"),
+    ("put", "/kv/{store}/{key}", "/kv/default/a/b"),
+    ("post", "/kv/{store}/{key}", "/kv/default/a/b"),
+    ("delete", "/kv/{store}/{key}", "/kv/default/a/b"),
     ("post", "/fn/{name}", "/fn/json"),
     ("get", "/app/{app}/up", "/app/shop/up"),
     ("post", "/app/{app}/edge", "/app/shop/edge"),
@@ -357,6 +364,10 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::POST, "/dead-letters", "GET, DELETE"),
         (Method::PUT, "/dead-letters/1", "GET, DELETE"),
         (Method::GET, "/dead-letters/1/redrive", "POST"),
+        (Method::POST, "/kv", "GET"),
+        (Method::PUT, "/kv/default", "GET, DELETE"),
+        (Method::PATCH, "/kv/default/a", "GET, POST, PUT, DELETE"),
+        (Method::PATCH, "/kv/default//a/", "GET, POST, PUT, DELETE"),
         (Method::DELETE, "/apps", "GET, POST"),
         (Method::POST, "/apps/a", "GET, PATCH, DELETE"),
         (Method::POST, "/apps/a/endpoints", "GET, PUT, DELETE"),

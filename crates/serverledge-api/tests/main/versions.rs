@@ -103,6 +103,17 @@ async fn flags_change_one_by_one() {
             "{body}"
         );
     }
+    for (body, outbound) in [
+        (r#"{"IdempotentOutbound":true}"#, true.into()),
+        (r#"{"Edge":true}"#, true.into()),
+        (
+            r#"{"IdempotentOutbound":false,"Edge":false}"#,
+            serde_json::Value::Null,
+        ),
+    ] {
+        let told = json(app.handle(post("/functions/json/flags", body)).await).await;
+        assert_eq!(told["IdempotentOutbound"], outbound, "{body}");
+    }
     let wrong = app
         .handle(post("/functions/json/flags", r#"{"Edge":"yes"}"#))
         .await;

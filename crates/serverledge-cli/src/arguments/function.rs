@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::value::{parse_memory, parse_seconds};
 use crate::commands::RolloutArgs;
@@ -30,6 +30,16 @@ are installed by the node.
 
 The value of --secret NAME is that of the environment variable NAME, else it is asked for at the terminal; \
 --secret NAME=@FILE reads it from a file, without the line end at its end.";
+
+/// The results of an idempotent function that may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Idempotency {
+    /// Those of runs that sent no request.
+    #[value(name = "true", hide = true)]
+    WithoutRequests,
+    /// All.
+    Outbound,
+}
 
 /// Options of functions that are programs: WASI commands and `wasi:cli` components.
 #[derive(Debug, Clone, Default, Args)]
@@ -132,6 +142,10 @@ pub(crate) struct CreateArgs {
     /// terminal; NAME=@FILE reads a file; repeatable
     #[arg(long, value_name = "NAME[=@FILE]")]
     pub(crate) secret: Vec<String>,
+    /// The host that a secret is for: the function finds a placeholder, which its node replaces in headers of requests to this
+    /// host (one of --allow-host); repeatable
+    #[arg(long, value_name = "NAME=HOST")]
+    pub(crate) secret_for: Vec<String>,
     /// Network of the function: none, or bridge (containers, where the node allows it) [default: none]
     #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
     pub(crate) network: Option<String>,
@@ -143,9 +157,10 @@ pub(crate) struct CreateArgs {
     /// repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) deps: Vec<PathBuf>,
-    /// Equal parameters give an equal result: the node may remember results
-    #[arg(long)]
-    pub(crate) idempotent: bool,
+    /// Equal parameters give an equal result: the node may remember results; with =outbound also those of runs that
+    /// sent requests to hosts outside
+    #[arg(long, value_name = "outbound", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) idempotent: Option<Idempotency>,
     /// Callers may download the code and run it themselves
     #[arg(long)]
     pub(crate) edge: bool,

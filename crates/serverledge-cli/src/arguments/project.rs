@@ -109,6 +109,9 @@ pub(crate) struct RunArgs {
     /// A secret environment variable, as for create; repeatable
     #[arg(long, value_name = "NAME[=@FILE]")]
     pub(crate) secret: Vec<String>,
+    /// The host that a secret is for, as for create; repeatable
+    #[arg(long, value_name = "NAME=HOST")]
+    pub(crate) secret_for: Vec<String>,
     /// A host that the function may send requests to, as for create; repeatable
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,

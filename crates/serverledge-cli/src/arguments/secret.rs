@@ -11,6 +11,7 @@ Examples:
   serverledge-cli secret set mail SMTP_PASSWORD
   serverledge-cli secret set mail SMTP_PASSWORD=@password.txt TOKEN=@-
   serverledge-cli secret set -f mail SMTP_PASSWORD < password.txt
+  serverledge-cli secret set rates KEY --for api.example.org
 
 The value of NAME is that of the environment variable NAME, else it is asked for at the terminal, else read from stdin. \
 NAME=@FILE reads a file, NAME=@- stdin, without the line end at its end. A value on the command line is refused: the \
@@ -21,11 +22,22 @@ shell's history and every user of the machine could read it.";
 pub(crate) enum SecretCommand {
     /// Set secrets of a function; its code and everything else stay
     #[command(after_help = SET_HELP)]
-    Set(SecretArgs),
+    Set(SecretSetArgs),
     /// List the names of a function's secrets; values are never shown
     List(FunctionArgs),
     /// Take secrets of a function away
     Remove(SecretArgs),
+}
+
+/// A function, names of secrets, and the hosts that they are for.
+#[derive(Debug, Args)]
+pub(crate) struct SecretSetArgs {
+    #[command(flatten)]
+    pub(crate) secrets: SecretArgs,
+    /// A host that these secrets are for, as --secret-for of create says it; without it they are for those that they were
+    /// for; repeatable
+    #[arg(long = "for", value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
 }
 
 /// A function and names of secrets.

@@ -302,7 +302,8 @@ fn updates_name_what_changes() {
         let Command::Secret(SecretCommand::Set(args)) = crate::parse(words).unwrap().command else {
             panic!("{line}")
         };
-        args.parts()
+        args.secrets
+            .parts()
             .map(|(function, secrets)| format!("{function} {secrets:?}"))
             .map_err(|fault| fault.render(false))
     };
@@ -427,6 +428,73 @@ fn mistakes_are_named() {
         "create --sorce x",
         &expect!["error: unexpected argument '--sorce' found"],
     );
+}
+
+#[test]
+fn entries_of_stores_are_named_by_their_keys() {
+    check(
+        "kv set k v -ttl 10m -store carts",
+        &expect![[
+            r#"-:0 Kv(Set(KvSetArgs { entry: KvKeyArgs { key: "k", store: StoreArgs { store: "carts" } }, value: Some("v"), file: None, ttl: Some(600s), if_version: None, if_absent: false }))"#
+        ]],
+    );
+    check(
+        "kv --if_version=12 set k -",
+        &expect![[
+            r#"-:0 Kv(Set(KvSetArgs { entry: KvKeyArgs { key: "k", store: StoreArgs { store: "default" } }, value: Some("-"), file: None, ttl: None, if_version: Some(12), if_absent: false }))"#
+        ]],
+    );
+    check(
+        "kv set get -5",
+        &expect![[
+            r#"-:0 Kv(Set(KvSetArgs { entry: KvKeyArgs { key: "get", store: StoreArgs { store: "default" } }, value: Some("-5"), file: None, ttl: None, if_version: None, if_absent: false }))"#
+        ]],
+    );
+    check(
+        "kv increment n --by -3",
+        &expect![[
+            r#"-:0 Kv(Increment(KvIncrementArgs { entry: KvKeyArgs { key: "n", store: StoreArgs { store: "default" } }, by: -3 }))"#
+        ]],
+    );
+    check(
+        "-H h list a/ --limit 5 -cmd kv",
+        &expect![[
+            r#"h:0 Kv(List(KvListArgs { prefix: Some("a/"), limit: 5, store: StoreArgs { store: "default" } }))"#
+        ]],
+    );
+    check("kv stores", &expect!["-:0 Kv(Stores)"]);
+    check(
+        "kv clear -y",
+        &expect![[
+            r#"-:0 Kv(Clear(KvClearArgs { store: StoreArgs { store: "default" }, confirm: ConfirmArgs { yes: true } }))"#
+        ]],
+    );
+    for (line, fault) in [
+        (
+            "kv set k",
+            "error: the following required arguments were not provided:",
+        ),
+        (
+            "kv set k v --file f",
+            "error: the argument '[VALUE]' cannot be used with '--file <FILE>'",
+        ),
+        (
+            "kv set k v --if-version 1 --if-absent",
+            "error: the argument '--if-version <VERSION>' cannot be used with '--if-absent'",
+        ),
+        (
+            "kv set k v --ttl 0",
+            "error: invalid value '0' for '--ttl <SECONDS>': a number of seconds above 0 is needed, or one with ms, s, m or h",
+        ),
+        (
+            "kv increment n --by 1.5",
+            "error: invalid value '1.5' for '--by <NUMBER>': invalid digit found in string",
+        ),
+    ] {
+        let words = line.split_whitespace().map(std::ffi::OsString::from);
+        let told = crate::parse(words).unwrap_err().to_string();
+        assert_eq!(told.lines().next(), Some(fault), "{line}");
+    }
 }
 
 /// The example lines of a command's help and of those below it, up to redirections.

@@ -72,6 +72,10 @@ pub(crate) struct UpdateArgs {
     /// Take a secret away; repeatable
     #[arg(long, value_name = "NAME")]
     pub(crate) unset_secret: Vec<String>,
+    /// The host that a secret is for, as for create, in place of all those that there are; none gives the function its
+    /// secrets themselves; repeatable
+    #[arg(long, value_name = "NAME=HOST")]
+    pub(crate) secret_for: Vec<String>,
     /// Network of the function: none, or bridge (containers, where the node allows it)
     #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
     pub(crate) network: Option<String>,

@@ -395,16 +395,29 @@ fn describe_function(info: &FunctionInfo) -> String {
         ("time limit", text::seconds(info.timeout)),
         (
             "flags",
-            function_versions::words((info.idempotent, info.edge, &info.isolation), ""),
+            function_versions::words(
+                (info.idempotent, info.idempotent_outbound),
+                (info.edge, &info.isolation),
+                "",
+            ),
         ),
         ("allowed hosts", info.allow_hosts.join(", ")),
         ("arguments", info.args.join(" ")),
         ("stdin", info.stdin.clone()),
         ("stdout", info.stdout_type.clone()),
         ("env", info.env.join(", ")),
-        ("secrets", info.secrets.join(", ")),
+        ("secrets", secrets(info)),
     ];
     text::known_facts(facts)
+}
+
+/// Its secrets by name, with the hosts of those that are for hosts.
+fn secrets(info: &FunctionInfo) -> String {
+    let told = |name: &String| match info.secret_hosts.get(name) {
+        Some(hosts) => format!("{name} (for {})", hosts.join(", ")),
+        None => name.clone(),
+    };
+    info.secrets.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

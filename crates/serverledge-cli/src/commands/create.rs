@@ -1,6 +1,7 @@
 //! `create`: deploys a function from a file, a folder or an image.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -12,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::rollout::await_nodes;
 use super::session::{Session, function_name};
-use crate::arguments::CreateArgs;
+use crate::arguments::{CreateArgs, Idempotency};
 use crate::exit::Exit;
 use crate::failure::{Failure, failed_to};
 use crate::progress::Steps;
@@ -193,6 +194,38 @@ pub(super) fn allowed_hosts(named: &[String]) -> Result<Option<Vec<String>>, Fai
     }
 }
 
+/// The hosts of each secret of `--secret-for`, if it is given; `none` stands for no secret.
+pub(super) fn secret_hosts(
+    named: &[String],
+) -> Result<Option<BTreeMap<String, Vec<String>>>, Failure> {
+    let is_none = |argument: &String| argument == "none";
+    match named {
+        [] => return Ok(None),
+        [one] if is_none(one) => return Ok(Some(BTreeMap::new())),
+        _ if named.iter().any(is_none) => {
+            return Err(Failure::usage(
+                "--secret-for none is given beside a secret, and takes the hosts of all secrets away",
+            ));
+        }
+        _ => {}
+    }
+    let mut hosts = BTreeMap::<String, Vec<String>>::new();
+    for argument in named {
+        let (name, host) = argument
+            .split_once('=')
+            .filter(|(name, host)| !name.is_empty() && !host.is_empty())
+            .ok_or_else(|| {
+                Failure::usage(format!("{argument:?} of --secret-for is not NAME=HOST"))
+                    .hint("for example --secret-for KEY=api.example.org")
+            })?;
+        hosts
+            .entry(name.to_owned())
+            .or_default()
+            .push(host.to_owned());
+    }
+    Ok(Some(hosts))
+}
+
 fn body<'a>(
     args: &'a CreateArgs,
     name: &'a FunctionName,
@@ -221,9 +254,11 @@ fn body<'a>(
         cpu_time: args.cpu_time,
         env,
         secrets,
+        secret_hosts: secret_hosts(&args.secret_for)?.unwrap_or_default(),
         network: Cow::Borrowed(args.network.as_deref().unwrap_or_default()),
         allow_hosts: allowed_hosts(&args.allow_host)?.unwrap_or_default(),
-        idempotent: args.idempotent,
+        idempotent: args.idempotent.is_some(),
+        idempotent_outbound: args.idempotent == Some(Idempotency::Outbound),
         edge: args.edge,
         isolation: Cow::Borrowed(args.isolation.as_deref().unwrap_or_default()),
         supported_archs: Vec::new(),
@@ -340,6 +375,23 @@ mod tests {
     }
 
     #[test]
+    fn results_that_depend_on_hosts_are_kept_if_that_is_said() {
+        for line in [
+            "create -f g --idempotent=outbound",
+            "create -f g -idempotent=outbound",
+        ] {
+            check(
+                line,
+                &expect![[
+                    r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","Idempotent":true,"IdempotentOutbound":true,"Edge":false}"#
+                ]],
+            );
+        }
+        let other = ["create", "-f", "g", "--idempotent=other"];
+        crate::parse(other.into_iter().map(Into::into)).unwrap_err();
+    }
+
+    #[test]
     fn programs_have_arguments_and_streams() {
         check(
             "create -f g --args a'{b}'c --stdin body --stdout-type image/png",
@@ -356,6 +408,28 @@ mod tests {
         check(
             "create -f g --args 'a",
             &expect!["Usage: error: the text of --args is no list: a single quote is not closed"],
+        );
+    }
+
+    #[test]
+    fn a_secret_is_for_hosts() {
+        check(
+            "create -f g --secret KEY --allow-host *.example.org --secret-for KEY=a.example.org --secret-for KEY=b.example.org",
+            &expect![[
+                r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","Secrets":{"KEY":"hidden"},"SecretHosts":{"KEY":["a.example.org","b.example.org"]},"AllowHosts":["*.example.org"],"Idempotent":false,"Edge":false}"#
+            ]],
+        );
+        check(
+            "create -f g --secret KEY --secret-for KEY",
+            &expect![[r#"
+                Usage: error: "KEY" of --secret-for is not NAME=HOST
+                hint: for example --secret-for KEY=api.example.org"#]],
+        );
+        check(
+            "create -f g --secret-for none --secret-for KEY=a.example",
+            &expect![
+                "Usage: error: --secret-for none is given beside a secret, and takes the hosts of all secrets away"
+            ],
         );
     }
 

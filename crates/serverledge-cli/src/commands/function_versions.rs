@@ -6,7 +6,7 @@ use serverledge_wire::function::FunctionInfo;
 use serverledge_wire::versions::{FlagsRequest, FootprintInfo, FunctionVersions};
 
 use super::session::{Session, function_name};
-use crate::arguments::FunctionArgs;
+use crate::arguments::{FunctionArgs, Idempotency};
 use crate::failure::{Failure, failed_to};
 use crate::{output, progress, text};
 
@@ -47,9 +47,10 @@ pub(crate) struct FlagsArgs {
 /// Switches that set or take away a function's flags.
 #[derive(Debug, Args)]
 pub(crate) struct FlagSwitches {
-    /// Equal parameters give an equal result: the node may remember results
-    #[arg(long)]
-    pub(crate) idempotent: bool,
+    /// Equal parameters give an equal result: the node may remember results; with =outbound also those of runs that
+    /// sent requests to hosts outside
+    #[arg(long, value_name = "outbound", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    pub(crate) idempotent: Option<Idempotency>,
     /// They do not
     #[arg(long, conflicts_with = "idempotent")]
     no_idempotent: bool,
@@ -69,7 +70,8 @@ impl FlagSwitches {
     pub(crate) fn wanted(&self) -> FlagsRequest {
         let wanted = |yes: bool, no: bool| (yes || no).then_some(yes);
         FlagsRequest {
-            idempotent: wanted(self.idempotent, self.no_idempotent),
+            idempotent: wanted(self.idempotent.is_some(), self.no_idempotent),
+            idempotent_outbound: self.idempotent.map(|how| how == Idempotency::Outbound),
             edge: wanted(self.edge, self.no_edge),
             isolation: self.isolation.clone(),
         }
@@ -161,7 +163,11 @@ async fn flags(session: &Session, args: &FlagsArgs) -> Result<(), Failure> {
         format!(
             "{} is now {}",
             text::one_line(&now.name),
-            words((now.idempotent, now.edge, &now.isolation), "without flags")
+            words(
+                (now.idempotent, now.idempotent_outbound),
+                (now.edge, &now.isolation),
+                "without flags"
+            )
         )
     };
     session
@@ -169,11 +175,16 @@ async fn flags(session: &Session, args: &FlagsArgs) -> Result<(), Failure> {
         .await
 }
 
-/// The flags that are not at their defaults, or `none`: idempotent, edge, isolation.
-pub(super) fn words((idempotent, edge, isolation): (bool, bool, &str), none: &str) -> String {
+/// The flags that are not at their defaults, or `none`: idempotent (perhaps with requests), edge, isolation.
+pub(super) fn words(
+    (idempotent, outbound): (bool, bool),
+    (edge, isolation): (bool, &str),
+    none: &str,
+) -> String {
     let fresh = isolation == "fresh";
     let on: Vec<&str> = [
-        (idempotent, "idempotent"),
+        (idempotent && !outbound, "idempotent"),
+        (outbound, "idempotent=outbound"),
         (edge, "edge"),
         (fresh, "isolation fresh"),
     ]
@@ -217,7 +228,11 @@ fn table(listed: &FunctionVersions) -> String {
             code,
             machine,
             memory,
-            words((one.idempotent, one.edge, &one.isolation), "-"),
+            words(
+                (one.idempotent, one.idempotent_outbound),
+                (one.edge, &one.isolation),
+                "-",
+            ),
             current,
         ]
     });
@@ -253,6 +268,7 @@ mod tests {
             code: String::new(),
             code_bytes: deployed_unix_ms / 1_000_000_000,
             idempotent: current,
+            idempotent_outbound: false,
             edge: false,
             isolation: if current { "fresh" } else { "kept" }.to_owned(),
             footprint: current.then_some(FootprintInfo {
@@ -278,6 +294,10 @@ mod tests {
             aaaaaaaaaaaa  -                         wasm     -        -             -         -"#]]
         .assert_eq(&table(&listed));
         assert_eq!(before(&listed).unwrap(), "a".repeat(64));
+        assert_eq!(
+            words((true, true), (true, "kept"), "-"),
+            "idempotent=outbound, edge"
+        );
         let alone = FunctionVersions {
             versions: vec![version('b', true, 0)],
             ..listed

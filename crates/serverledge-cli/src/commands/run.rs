@@ -82,6 +82,7 @@ fn project(args: &RunArgs) -> Result<Project, Failure> {
         timeout,
         env,
         secret,
+        secret_for,
         allow_host,
         program,
         ..
@@ -93,6 +94,9 @@ fn project(args: &RunArgs) -> Result<Project, Failure> {
     // Of a name that comes several times the last counts.
     create.env.extend(env.iter().cloned());
     create.secret.extend(secret.iter().cloned());
+    if !secret_for.is_empty() {
+        create.secret_for.clone_from(secret_for);
+    }
     if !allow_host.is_empty() {
         create.allow_host.clone_from(allow_host);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serverledge_wire::runs::RunInfo;
+use serverledge_wire::runs::{RequestInfo, RunInfo};
 
 use crate::text;
 
@@ -81,6 +81,12 @@ fn report(run: &RunInfo) -> String {
         let columns = usize::try_from(BAR_COLUMNS).unwrap_or_default();
         let _ = write!(shown, "\n    {name:<9}  {bar:<columns$}  {span}");
     }
+    for request in &run.requests {
+        let _ = write!(shown, "\n    request    {}", requested(request));
+    }
+    if run.more_requests > 0 {
+        let _ = write!(shown, "\n    request    {} more", run.more_requests);
+    }
     let error = match (&run.message, &run.code) {
         (Some(message), Some(code)) => format!("{message} ({code})"),
         (message, code) => message.clone().or_else(|| code.clone()).unwrap_or_default(),
@@ -103,6 +109,29 @@ fn report(run: &RunInfo) -> String {
         let _ = write!(shown, "\n    {line}");
     }
     shown
+}
+
+/// A request to a host outside: where it went, and what became of it.
+fn requested(request: &RequestInfo) -> String {
+    let outcome = match (request.status, &request.code) {
+        (Some(status), Some(code)) => format!("{status} ({code})"),
+        (Some(status), None) => status.to_string(),
+        (None, Some(code)) => code.clone(),
+        (None, None) => "no response".to_owned(),
+    };
+    let head = request
+        .head_us
+        .map(|head| format!("  {}", text::micros(head)));
+    let received = request
+        .status
+        .map(|_| format!("  {}", size(request.received_bytes)));
+    text::one_line(&format!(
+        "{} {}  {outcome}{}{}",
+        request.method,
+        request.host,
+        head.unwrap_or_default(),
+        received.unwrap_or_default()
+    ))
 }
 
 fn size(bytes: u64) -> String {
@@ -203,6 +232,36 @@ mod tests {
               2026-03-01T00:00:00.000Z  completed  invoke  on ROME/n1  cold  0 µs  from a run that it joined
                 sizes  parameters 12 bytes, result 2.0 KiB
                 trace  0af7651916cd43dd8448eb211c80319c"#]].assert_eq(&format!("runs:\n{}", runs(&[run(), offloaded, cached])));
+    }
+
+    #[test]
+    fn requests_have_a_line_each() {
+        let requests = r#"[
+            {"method":"GET","host":"https://api.example.org","status":200,"begun_us":1000,"head_us":12300,"received_bytes":345},
+            {"method":"POST","host":"https://a.example","status":502,"code":"outbound_broken","begun_us":1,"head_us":500,"received_bytes":2048},
+            {"method":"GET","host":"http://b\u001b.example:8080","code":"outbound_unreachable","begun_us":1,"head_us":7,"received_bytes":0},
+            {"method":"GET","host":"https://c.example","begun_us":1,"received_bytes":0}
+        ]"#;
+        let sent = RunInfo {
+            requests: serde_json::from_str(requests).unwrap(),
+            more_requests: 3,
+            ..run()
+        };
+        let shown = runs(&[sent]);
+        let lines: Vec<&str> = shown
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("request    "))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "GET https://api.example.org  200  12.3 ms  345 bytes",
+                "POST https://a.example  502 (outbound_broken)  500 µs  2.0 KiB",
+                "GET http://b\\u{1b}.example:8080  outbound_unreachable  7 µs",
+                "GET https://c.example  no response",
+                "3 more"
+            ]
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `secret`: the secret variables of a function, by name; values go to the node and never come back.
 
+use std::collections::BTreeMap;
+
 use serverledge_client::FunctionName;
 use serverledge_wire::function::FunctionInfo;
 use serverledge_wire::members::Update;
@@ -7,7 +9,7 @@ use serverledge_wire::patch::{FunctionPatch, SecretsPatch, VariablesPatch};
 
 use super::session::{Session, function_name};
 use super::update;
-use crate::arguments::{FunctionArgs, SecretArgs, SecretCommand};
+use crate::arguments::{FunctionArgs, SecretArgs, SecretCommand, SecretSetArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::variables::{self, SecretSource as _};
@@ -22,8 +24,8 @@ pub(super) async fn run(session: &Session, command: &SecretCommand) -> Result<()
     }
 }
 
-async fn set(session: &Session, args: &SecretArgs) -> Result<(), Failure> {
-    let (function, words) = args.parts()?;
+async fn set(session: &Session, args: &SecretSetArgs) -> Result<(), Failure> {
+    let (function, words) = args.secrets.parts()?;
     let name = function_name(function)?;
     // Somebody may have piped another value in.
     for word in words
@@ -35,12 +37,24 @@ async fn set(session: &Session, args: &SecretArgs) -> Result<(), Failure> {
         ));
     }
     let values = variables::secrets_or_stdin(words, &variables::Process)?;
+    let hosts = if args.hosts.is_empty() {
+        Update::Keep
+    } else {
+        let mut hosts = present(session, &name).await?.secret_hosts;
+        hosts.extend(
+            values
+                .0
+                .keys()
+                .map(|name| (name.clone(), args.hosts.clone())),
+        );
+        Update::Set(hosts)
+    };
     let named = values
         .0
         .into_iter()
         .map(|(name, value)| (name, Some(value)))
         .collect();
-    change(session, &name, named).await
+    change(session, &name, named, hosts).await
 }
 
 async fn list(session: &Session, args: &FunctionArgs) -> Result<(), Failure> {
@@ -65,21 +79,29 @@ async fn remove(session: &Session, args: &SecretArgs) -> Result<(), Failure> {
             "`serverledge-cli secret list {name}` shows its secrets"
         )));
     }
-    change(
-        session,
-        &name,
-        words.iter().map(|word| (word.clone(), None)).collect(),
-    )
-    .await
+    let named = words.iter().map(|word| (word.clone(), None)).collect();
+    change(session, &name, named, Update::Keep).await?;
+    for word in words {
+        if let Some(hosts) = present.secret_hosts.get(word) {
+            let options: Vec<String> = hosts.iter().map(|host| format!("--for {host}")).collect();
+            output::note(&format!(
+                "{word} was for hosts: `serverledge-cli secret set {name} {word} {}` sets it for them again",
+                options.join(" ")
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn change(
     session: &Session,
     name: &FunctionName,
     named: VariablesPatch,
+    secret_hosts: Update<BTreeMap<String, Vec<String>>>,
 ) -> Result<(), Failure> {
     let patch = FunctionPatch {
         secrets: Update::Set(SecretsPatch(named)),
+        secret_hosts,
         ..FunctionPatch::default()
     };
     update::send(session, name, &patch).await

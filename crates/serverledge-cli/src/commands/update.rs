@@ -90,6 +90,7 @@ fn creation(args: &UpdateArgs, target: &Target<'_>) -> CreateArgs {
         cpu_time: args.cpu_time.and_then(|time| time.value().copied()),
         env: args.env.clone(),
         secret: args.secret.clone(),
+        secret_for: args.secret_for.clone(),
         network: args.network.clone(),
         allow_host: args.allow_host.clone(),
         deps: args.deps.clone(),
@@ -250,6 +251,10 @@ fn patch<'a>(
 ) -> Result<FunctionPatch<'a>, Failure> {
     let text = |text: &'a Option<String>| Update::from(text.as_deref().map(Cow::Borrowed));
     let flags = args.flags.wanted();
+    // A node that does not know the member needs no word about it.
+    let outbound = flags
+        .idempotent_outbound
+        .filter(|on| *on || present.idempotent_outbound);
     // What the source settles, where it is not so already.
     let found = code
         .as_ref()
@@ -272,9 +277,11 @@ fn patch<'a>(
         cpu_time: args.cpu_time.unwrap_or_default(),
         env: env(args)?,
         secrets: secrets(args, source)?,
+        secret_hosts: Update::from(create::secret_hosts(&args.secret_for)?),
         network: text(&args.network),
         allow_hosts: Update::from(create::allowed_hosts(&args.allow_host)?),
         idempotent: Update::from(flags.idempotent),
+        idempotent_outbound: Update::from(outbound),
         edge: Update::from(flags.edge),
         isolation: text(&args.flags.isolation),
         supported_archs: Update::Keep,

@@ -131,6 +131,7 @@ fn beside(folder: &Path, secret: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Idempotency;
     use crate::templates;
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
         .unwrap();
         let create = &project.create;
         assert_eq!((create.memory, create.timeout), (Some(1024), Some(2.5)));
-        assert!(create.edge && !create.idempotent && create.update);
+        assert!(create.edge && create.idempotent.is_none() && create.update);
         assert_eq!(create.env, ["A=1", "B=2"]);
         assert_eq!(create.secret, ["T=@/p/t.txt", "U", "V=@-"]);
         assert_eq!(create.deps, [Path::new("/p/more/requirements.txt")]);
@@ -193,6 +194,24 @@ mod tests {
         assert_eq!(create.allow_host, ["a.example", "*.b.example:8443"]);
         assert_eq!(create.function.as_deref(), Some("f"));
         assert_eq!(project.source(), Path::new("/p/out/f.wasm"));
+    }
+
+    #[test]
+    fn a_function_is_idempotent_in_two_ways() {
+        for (value, idempotent) in [
+            ("false", None),
+            ("true", Some(Idempotency::WithoutRequests)),
+            ("\"outbound\"", Some(Idempotency::Outbound)),
+        ] {
+            let text = format!(
+                r#"{{"function": "f", "src": "f.js", "options": {{"idempotent": {value}}}}}"#
+            );
+            assert_eq!(
+                read_text(&text).unwrap().create.idempotent,
+                idempotent,
+                "{value}"
+            );
+        }
     }
 
     #[test]
@@ -226,6 +245,10 @@ mod tests {
             (
                 r#"{"function": "f", "src": "f", "options": {"memory": "lots"}}"#,
                 "'lots'",
+            ),
+            (
+                r#"{"function": "f", "src": "f", "options": {"idempotent": "often"}}"#,
+                "'often'",
             ),
             (
                 r#"{"function": "f", "src": "f", "options": {"memori": 1}}"#,

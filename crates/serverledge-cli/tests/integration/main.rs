@@ -3,6 +3,7 @@
 mod accounts;
 mod applications;
 mod asynchronous;
+mod kv;
 mod runs;
 mod top;
 mod updates;

@@ -128,6 +128,14 @@ fn only_what_is_named_is_sent() {
     let flags = r#"{"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","Signature":{"Outputs":[{"Name":"r","Type":"Int"}]},"Idempotent":false,"Edge":true}"#;
     assert_eq!(sent(&line), flags);
     assert_eq!(
+        sent(&["update", "f", "--idempotent=outbound"]),
+        r#"{"Idempotent":true,"IdempotentOutbound":true}"#
+    );
+    assert_eq!(
+        sent(&["update", "f", "--idempotent"]),
+        r#"{"Idempotent":true}"#
+    );
+    assert_eq!(
         sent(&["update", "f", "--isolation", "kept"]),
         r#"{"Isolation":"kept"}"#
     );

@@ -64,10 +64,20 @@ fn flags_are_switched() {
     );
     assert!(asked.starts_with("POST /functions/f/flags "), "{asked}");
     assert!(
-        asked.ends_with(r#"{"Idempotent":true,"Edge":false}"#),
+        asked.ends_with(r#"{"Idempotent":true,"IdempotentOutbound":false,"Edge":false}"#),
         "{asked}"
     );
     assert_eq!(output.status.code(), Some(0));
+    for (option, flags) in [
+        (
+            "-idempotent=outbound",
+            r#"{"Idempotent":true,"IdempotentOutbound":true}"#,
+        ),
+        ("--no-idempotent", r#"{"Idempotent":false}"#),
+    ] {
+        let (asked, _) = ask_in(&folder, &[], &["function", "flags", "f", option], &answer);
+        assert!(asked.ends_with(flags), "{asked}");
+    }
     let (asked, _) = ask_in(
         &folder,
         &[],

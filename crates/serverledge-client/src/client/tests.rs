@@ -105,6 +105,7 @@ macro_rules! answer {
 // Below the macro that they use.
 mod account;
 mod asynchronous;
+mod kv;
 mod runs;
 
 const DONE: &str = answer!(

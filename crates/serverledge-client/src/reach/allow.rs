@@ -4,12 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serverledge_core::{IpNet, ParseIpNetError};
+use serverledge_core::{IpNet, ParseIpNetError, ends_in_a_number, is_host_name};
 
 use super::address::is_public;
-
-/// Longest name, as the name service has it.
-const NAME_BYTES_MAX: usize = 253;
 
 /// Something that may be reached beside public addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,27 +44,12 @@ impl FromStr for ReachAllow {
                 .map(Self::Network)
                 .map_err(ParseReachAllowError::Network);
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        let fine = name.len() <= NAME_BYTES_MAX
-            && name
-                .split('.')
-                .all(|label| (1..=63).contains(&label.len()) && label.chars().all(plain));
-        if fine {
+        if is_host_name(&name) {
             Ok(Self::Host(name))
         } else {
             Err(ParseReachAllowError::Host)
         }
     }
-}
-
-/// URLs know no such name: they take it for an address.
-fn ends_in_a_number(name: &str) -> bool {
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let digits = last.strip_prefix("0x").map_or_else(
-        || last.bytes().all(|b| b.is_ascii_digit()),
-        |hex| hex.bytes().all(|b| b.is_ascii_hexdigit()),
-    );
-    !last.is_empty() && digits
 }
 
 impl fmt::Display for ReachAllow {

@@ -1,5 +1,5 @@
 //! Functions in containers that call functions: from threads, tasks and several invocations at once, within limits, and never
-//! after their invocation's end.
+//! after their invocation's end. Operations on stores go the same way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use serverledge_core::{
-    CallError, FunctionLimits, InvokeError, Outcome, Payload, Reply, Runtime, Sandbox,
+    CallError, FunctionLimits, InvokeError, Outcome, Payload, Reply, Runtime, Sandbox, StateError,
+    StateKey, StoreName,
 };
 use serverledge_core::{Executor as _, Version};
 use serverledge_testing::executor::{call_of, version};
@@ -221,4 +222,59 @@ async fn calls_end_with_their_invocation() {
         .await
         .unwrap()
         .unwrap();
+}
+
+const PYTHON_STATE: &str = "
+from serverledge import kv, KvError
+def handler(params):
+    try:
+        kv.set('k', params)
+        return [kv.get('k', 'json'), kv.increment('n', 2), kv.compare_and_set('k', None, 'x')]
+    except KvError as error:
+        return error.code
+";
+
+const NODEJS_STATE: &str = "
+const { kv, KvError } = require('serverledge');
+exports.handler = async (params) => {
+  try {
+    await kv.set('k', params);
+    return [await kv.get('k', 'json'), await kv.increment('n', 2), await kv.compareAndSet('k', null, 'x')];
+  } catch (error) {
+    return error instanceof KvError ? error.code : String(error);
+  }
+};
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_keep_state() {
+    let lab = Lab::new().await;
+    for (runtime, code) in [
+        (Runtime::Python, PYTHON_STATE),
+        (Runtime::NodeJs, NODEJS_STATE),
+    ] {
+        let sandbox = started(&lab, runtime, code, 1).await;
+        let (host, handle) = FakeHost::new();
+        let params = json!({"a": [1]});
+        for (failing, expected) in [
+            (false, json!([{"a": [1]}, 2, null])),
+            (true, json!("kv_too_fast")),
+            (false, json!([{"a": [1]}, 4, null])),
+        ] {
+            if failing {
+                handle.fail_state(|| StateError::TooFast { per_second: 7 });
+            } else {
+                handle.apply_state();
+            }
+            let outcome = invoke(sandbox.as_ref(), &params, Arc::clone(&host)).await;
+            let Reply::Json(bytes) = outcome.unwrap().reply else {
+                panic!("containers answer JSON")
+            };
+            let given: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(given, expected, "{runtime:?}");
+        }
+        let key = StateKey::new("n").unwrap();
+        assert_eq!(handle.entry(&StoreName::default(), &key).unwrap(), "4");
+        sandbox.stop().await.unwrap();
+    }
 }

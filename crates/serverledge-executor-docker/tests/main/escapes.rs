@@ -315,6 +315,7 @@ async fn secrets_are_seen_by_the_function_alone() {
         let secrets = Secrets {
             nonce: [1; 16],
             values: [("KEY".to_owned(), secret.clone())].into(),
+            ..Secrets::default()
         };
         let env = [("VISIBLE".to_owned(), "yes".to_owned())].into();
         let version = lab

@@ -76,15 +76,16 @@ fn internal(error: &dyn std::error::Error) -> HostingError {
 
 /// The function in the form that `POST /create` takes, apart from code and secrets.
 fn exported(function: &Function, code: String) -> Result<ExportedFunction, serde_json::Error> {
-    let body = FunctionBody {
-        secrets: SecretValues::default(),
-        ..FunctionBody::from(function)
-    };
+    let mut body = FunctionBody::from(function);
+    body.secrets = SecretValues::default();
+    // Beside secrets only.
+    let secret_hosts = std::mem::take(&mut body.secret_hosts);
     let body = RawValue::from_string(serde_json::to_string(&body)?)?;
     Ok(ExportedFunction {
         body,
         code,
         secrets: function.version.secrets.values.keys().cloned().collect(),
+        secret_hosts,
     })
 }
 
@@ -295,6 +296,13 @@ fn checked(export: Export, codes: &BTreeMap<String, Bytes>) -> Result<ImportedFi
             remarks.push(format!(
                 "secrets of {function} have to be set anew: {}",
                 one.secrets.join(", ")
+            ));
+        }
+        for (secret, hosts) in &one.secret_hosts {
+            let options: Vec<String> = hosts.iter().map(|host| format!("--for {host}")).collect();
+            remarks.push(format!(
+                "the secret {secret} was for hosts: `secret set {function} {secret} {}` sets it for them again",
+                options.join(" ")
             ));
         }
         functions.push((one.body, code.clone()));

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +13,8 @@ use serverledge_api::{
 use serverledge_core::kv::{Kv, Op, RangeRequest, Revision, Txn};
 use serverledge_core::{
     Account, AppName, Application, Caller, DependenciesFile, Digest, Endpoint, Function,
-    FunctionName, Progress, Role, Scopes, SpaceId, UserId, Version, Via,
+    FunctionName, Progress, Role, Scopes, SpaceId, StateError, StateKey, StateOp, StateReply,
+    StoreName, UserId, Version, Via,
 };
 use serverledge_registry::{Deployed, Embedded, Follower, KeptApp, Options};
 use serverledge_testing::fake_executor::{FakeExecutor, FakeExecutorHandle, PREPARE_STEP};
@@ -363,22 +365,77 @@ async fn a_deletion_ends_whatever_happens_in_between() {
     );
     stale
         .sweeper
-        .sweep_deleted_spaces(now + DAY_MS / 2)
+        .sweep_deleted_spaces(now + 7 * DAY_MS)
         .await
         .unwrap();
     assert_eq!(
         keys(&kv, "deletions/").await,
         1,
-        "the mark outlives every deploy"
+        "the mark outlives every deploy and every dead letter"
     );
     stale
         .sweeper
-        .sweep_deleted_spaces(now + 2 * DAY_MS)
+        .sweep_deleted_spaces(now + 8 * DAY_MS)
         .await
         .unwrap();
     assert_eq!(keys(&kv, "deletions/").await, 0);
     sync(&stale).await;
     assert!(stale.apps.find(&ada, "shop").is_none());
+}
+
+/// Writes an entry with a lifetime, as a function of the space does.
+async fn put_entry(node: &NodeServices, space: &SpaceId) -> Result<StateReply, StateError> {
+    let op = StateOp::Set {
+        key: StateKey::new("k").unwrap(),
+        value: "v".into(),
+        ttl: Some(Duration::from_secs(3600)),
+    };
+    node.base
+        .state
+        .apply(space, &StoreName::default(), &op)
+        .await
+}
+
+#[tokio::test]
+async fn stores_go_with_their_space() {
+    let (kv, dir, first) = lab().await;
+    let ada = user();
+    let shop = first.apps.create(&ada, name("shop")).await.unwrap();
+    let forum = first.apps.create(&ada, name("forum")).await.unwrap();
+    for space in [&shop.space, &forum.space] {
+        put_entry(&first, space).await.unwrap();
+    }
+    let of_one = keys(&kv, "state").await / 2;
+    assert!(of_one > 0);
+    serverledge_api::Applications::delete(&*first.apps, &ada, "shop")
+        .await
+        .unwrap();
+
+    // The first node ended before it swept; another one does.
+    let second = node(&kv, &dir, "second").await;
+    let now = crate::clock::unix_ms();
+    second.sweeper.sweep_deleted_spaces(now).await.unwrap();
+    assert_eq!(keys(&kv, "state").await, of_one, "the other's stay");
+
+    // A call that still runs.
+    let late = put_entry(&first, &shop.space).await;
+    assert!(matches!(late, Err(StateError::Missing(_))), "{late:?}");
+    second
+        .sweeper
+        .sweep_deleted_spaces(now + 8 * DAY_MS)
+        .await
+        .unwrap();
+    assert_eq!(keys(&kv, "deletions/").await, 0);
+    assert_eq!(keys(&kv, "state").await, of_one);
+
+    put_entry(&first, &ada.space).await.unwrap();
+    first
+        .apps
+        .delete_belongings(ada.user().unwrap(), &ada.space)
+        .await
+        .unwrap();
+    second.sweeper.sweep_deleted_spaces(now).await.unwrap();
+    assert_eq!(keys(&kv, "state").await, 0);
 }
 
 #[tokio::test]

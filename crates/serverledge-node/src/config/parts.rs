@@ -391,6 +391,29 @@ configuration! {
                 .auto("256, or 3 in 32 file descriptors", outbound_connections);
     }
 
+    /// The key-value stores of functions.
+    state: StateConfig {
+        /// Most bytes of keys and values in the stores of one space together; 0: nothing can be written.
+        // The registry holds them; etcd's limit for everything is 2 GiB by default.
+        bytes_max: usize = 64 * MIB;
+            "state.bytes_max" => Bytes(0..=1024 * 1024 * MIB);
+        /// Most entries in the stores of one space together; 0: nothing can be written.
+        keys_max: usize = 100_000;
+            "state.keys_max" => Count(0..=100 * COUNT_MAX);
+        /// Longest value of an entry.
+        // With what is kept beside it, it is one value of the registry, which may have 1 MiB.
+        value_bytes_max: usize = 256 * KIB;
+            "state.value_bytes_max" => Bytes(KIB..=MIB - 4 * KIB);
+        /// Most writes to the stores of one space a second, on each node; 0: as many as they like.
+        // Those of five seconds may come at once.
+        writes_per_second: u32 = 200;
+            "state.writes_per_second" => Slots(0..=1_000_000);
+        /// Most bytes of keys and values that are written to the stores of one space a second, on each node; 0: no limit.
+        // History counts in the registry, so that an entry that is written again and again fills it as well.
+        write_bytes_per_second: usize = MIB;
+            "state.write_bytes_per_second" => Bytes(0..=1024 * MIB);
+    }
+
     /// The registry and this node's place in it.
     registry: RegistryConfig {
         /// Area of the node.

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serverledge_core::kv::VALUE_BYTES_MAX;
 use serverledge_core::{CpuMilli, Isolation, MemoryMib};
 use serverledge_platform::Signup;
 use tempfile::TempDir;
@@ -571,6 +572,14 @@ const FAULTS: &[(&str, &str)] = &[
         "accounts.signup = \"maybe\" @: expected one of open, invite, closed",
     ),
     (
+        "state.value_bytes_max = '1 MiB'",
+        "state.value_bytes_max = \"1 MiB\" @: expected a size from 1 KiB to 1020 KiB; a number is bytes",
+    ),
+    (
+        "state.writes_per_second = -1",
+        "state.writes_per_second = -1 @: expected a whole number from 0 to 1000000",
+    ),
+    (
         "api.tls.key_file = 'k.pem'",
         "api.tls.cert_file = \"\" (default): TLS needs both files, and api.tls.key_file is given",
     ),
@@ -769,4 +778,25 @@ fn keys_are_not_shown() {
     let loaded = load_toml("cluster.key = 'an-unguessable-key-of-32-characters'");
     assert!(loaded.config.cluster.key.is_some());
     assert!(!format!("{loaded:?}{}", loaded.render()).contains("unguessable"));
+}
+
+/// A value with what the registry keeps beside it is one value of the registry.
+#[test]
+fn stores_have_limits() {
+    let given = load_toml(
+        "[state]\nbytes_max = \"1 GiB\"\nkeys_max = 7\nvalue_bytes_max = \"1020 KiB\"\nwrites_per_second = 0\nwrite_bytes_per_second = \"3 MiB\"",
+    );
+    let expected = StateConfig {
+        bytes_max: 1 << 30,
+        keys_max: 7,
+        value_bytes_max: VALUE_BYTES_MAX - 4096,
+        writes_per_second: 0,
+        write_bytes_per_second: 3 << 20,
+    };
+    assert_eq!(given.config.state, expected);
+    let default = defaults().config.state;
+    assert_eq!(
+        (default.bytes_max, default.value_bytes_max),
+        (64 << 20, 256 << 10)
+    );
 }

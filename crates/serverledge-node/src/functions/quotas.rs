@@ -8,7 +8,6 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -18,7 +17,7 @@ use serverledge_core::{Caller, Digest, FunctionName, InvocationError, SpaceId, U
 use serverledge_wire::quotas::{QuotaUsage, UserQuotas};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::clock::now;
+use crate::clock::{PausableClock, now};
 use crate::config::QuotaConfig;
 use crate::functions::{FunctionEntry, Functions};
 
@@ -67,18 +66,6 @@ struct Usage {
 }
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, PausableClock, NoOpMiddleware<Instant>>;
-
-/// The clock of tokio, so that tests can pause it.
-#[derive(Debug, Clone, Copy)]
-struct PausableClock;
-
-impl Clock for PausableClock {
-    type Instant = Instant;
-
-    fn now(&self) -> Instant {
-        now()
-    }
-}
 
 /// A permit for one of a user's invocations at once; dropping it returns the permit.
 pub(crate) struct Permit {

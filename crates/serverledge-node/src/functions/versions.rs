@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serverledge_api::{DeployError, VersionHistory};
 use serverledge_core::{Function, PrepareError, SpaceId};
 use serverledge_registry::{BlobError, ChangeError, Deployed, FlagsChange, History, LoadError};
-use serverledge_wire::function::checked_isolation;
+use serverledge_wire::function::{checked_isolation, outbound_alone};
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 
 use crate::clock::unix_ms;
@@ -72,6 +72,7 @@ impl VersionHistory for Deployer {
         let name = known_name(name)?;
         let change = FlagsChange {
             idempotent: flags.idempotent,
+            keeps_outbound: flags.idempotent_outbound,
             edge: flags.edge,
             isolation: flags
                 .isolation
@@ -148,6 +149,7 @@ fn info(deployed: &Deployed, current: bool) -> VersionInfo {
         code: function.version.code.to_string(),
         code_bytes: deployed.code_bytes,
         idempotent: function.flags.idempotent,
+        idempotent_outbound: function.flags.may_keep_outbound(),
         edge: function.flags.edge,
         isolation: function.flags.isolation.name().to_owned(),
         footprint: None,
@@ -186,6 +188,7 @@ fn change_error(error: ChangeError) -> DeployError {
             name,
             version: version.to_string(),
         },
+        ChangeError::NotIdempotent(_) => outbound_alone().into(),
         ChangeError::Contended(name) => DeployError::Contended(name),
         ChangeError::Kv(KvError::RegistryFull)
         | ChangeError::Code(BlobError::Kv(KvError::RegistryFull)) => {

@@ -1,5 +1,5 @@
 //! The calls that running functions make through the node: `serverledge::call` re-enters the invoke path, within limits
-//! of its own, and requests go to hosts outside.
+//! of its own, requests go to hosts outside, and operations to the stores of the function's space.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,14 +12,17 @@ use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
 use serverledge_core::{
     CacheMetadata, Call, CallContext, CallError, CallOrigin, FailureKind, FunctionLog,
     FunctionName, HostCalls, HttpBody, InvocationError, InvocationId, OutboundError, Payload,
-    Reply, Report, SpaceId, TraceContext, TraceId, TraceIds, Trigger,
+    Reply, Report, STATE_OPS_MAX, SpaceId, StateError, StateOp, StateReply, StoreName,
+    TraceContext, TraceId, TraceIds, Trigger,
 };
 
-use super::outgoing::{Outgoing, RequestCounts, check, pool_of};
+use super::outgoing::{Outgoing, RequestCounts, UnsettledRequests, check, pool_of, unseal};
 use crate::admission::HeldLease;
 use crate::clock::now;
 use crate::functions::FunctionEntry;
 use crate::functions::logs::KeptLog;
+use crate::runs::requests::{LoggedRequest, RequestLog};
+use crate::state::StateService;
 
 /// The node, as the calls of running functions see it.
 pub(crate) trait CallTarget: Send + Sync {
@@ -34,6 +37,9 @@ pub(crate) trait CallTarget: Send + Sync {
 
     /// The way of requests to hosts outside.
     fn outgoing(&self) -> &Outgoing;
+
+    /// The stores of functions.
+    fn state(&self) -> &StateService;
 
     /// The log of a function.
     fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog>;
@@ -59,6 +65,12 @@ pub(crate) struct InvocationHost {
     outstanding: AtomicUsize,
     /// Its requests to hosts outside.
     requests: RequestCounts,
+    /// Those of them that have no response that may come again.
+    unsettled: UnsettledRequests,
+    /// The lines of them in the record of the run, if its function may send any.
+    request_log: Option<Arc<RequestLog>>,
+    /// Number of operations on stores so far.
+    state_ops: AtomicUsize,
     /// Cache metadata collected from its calls.
     gathered: Mutex<CacheMetadata>,
 }
@@ -77,10 +89,13 @@ impl InvocationHost {
         qos_class: i64,
         caller: Arc<FunctionEntry>,
         held: Arc<HeldLease>,
+        request_log: Option<Arc<RequestLog>>,
     ) -> Self {
         let made = AtomicUsize::new(0);
         let outstanding = AtomicUsize::new(0);
         let requests = RequestCounts::default();
+        let unsettled = UnsettledRequests::default();
+        let state_ops = AtomicUsize::new(0);
         let gathered = Mutex::default();
         Self {
             target,
@@ -92,13 +107,18 @@ impl InvocationHost {
             made,
             outstanding,
             requests,
+            unsettled,
+            request_log,
+            state_ops,
             gathered,
         }
     }
 
     /// Takes the cache metadata of the calls so far. Called once, at the invocation's end.
     pub(crate) fn take_metadata(&self) -> CacheMetadata {
-        std::mem::take(&mut *self.gathered.lock())
+        let mut metadata = std::mem::take(&mut *self.gathered.lock());
+        metadata.uncacheable |= self.unsettled.is_any();
+        metadata
     }
 
     /// Collects the cache metadata of a call. A failed call has none that could tell whether the client's cache had
@@ -149,19 +169,22 @@ impl InvocationHost {
     }
 
     /// Sends a request within the rules of the function. What it then returns depends on more than its version and its
-    /// parameters, so it is not kept.
+    /// parameters, so it is kept only if its owner says so, and if it has a response that may come again.
     async fn send_allowed(
         &self,
-        request: http::Request<HttpBody>,
+        mut request: http::Request<HttpBody>,
+        line: Option<LoggedRequest>,
     ) -> Result<http::Response<HttpBody>, OutboundError> {
         let function = &self.caller.function;
         check(&function.version.outbound, request.uri())?;
-        self.gathered.lock().uncacheable = true;
-        let trace = self.trace();
-        self.target
-            .outgoing()
-            .send(&self.requests, &pool_of(function), trace.as_ref(), request)
-            .await
+        unseal(&function.version.secrets, &mut request)?;
+        if !function.flags.may_keep_outbound() {
+            self.gathered.lock().uncacheable = true;
+        }
+        let (pool, trace) = (pool_of(function), self.trace());
+        let outgoing = self.target.outgoing();
+        let sent = outgoing.send(&self.requests, &pool, trace.as_ref(), request);
+        self.unsettled.watch(line, sent).await
     }
 }
 
@@ -214,9 +237,27 @@ impl HostCalls for InvocationHost {
         &self,
         request: http::Request<HttpBody>,
     ) -> Result<http::Response<HttpBody>, OutboundError> {
-        self.send_allowed(request)
+        let log = self.request_log.as_ref();
+        let line = log.map(|log| log.begin(&request));
+        self.send_allowed(request, line.clone())
             .await
-            .inspect_err(|error| self.target.outgoing().failed(error))
+            .inspect_err(|error| {
+                self.target.outgoing().failed(error);
+                if let Some(line) = &line {
+                    line.failed(error.code());
+                }
+            })
+    }
+
+    /// The result then depends on more than the version and the parameters, so it is not kept.
+    async fn state(&self, store: &StoreName, op: StateOp) -> Result<StateReply, StateError> {
+        self.gathered.lock().uncacheable = true;
+        let state = self.target.state();
+        if self.state_ops.fetch_add(1, Ordering::Relaxed) >= STATE_OPS_MAX {
+            state.refused(&op);
+            return Err(StateError::TooMany);
+        }
+        state.apply(&self.caller.function.space, store, &op).await
     }
 
     fn caller(&self) -> &FunctionName {

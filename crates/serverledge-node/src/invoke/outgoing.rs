@@ -20,8 +20,13 @@ use crate::clock::now;
 use crate::config::OutgoingConfig;
 use crate::metrics::Metrics;
 
+mod sealed;
 #[cfg(test)]
 mod tests;
+mod watched;
+
+pub(super) use sealed::unseal;
+pub(super) use watched::UnsettledRequests;
 
 /// Separates this use of BLAKE3 from all others.
 const POOL_DOMAIN: &str = "serverledge 2026 outgoing connections 1";
@@ -122,26 +127,15 @@ fn is_public(text: &str) -> bool {
 
 /// Whether a function with these rules may send a request to this URL. Depends on nothing else.
 pub(super) fn check(rules: &BTreeSet<HostRule>, uri: &Uri) -> Result<(), OutboundError> {
-    let name = rule_for(uri).ok_or_else(|| OutboundError::of_url(uri))?;
+    let asked = HostRule::of(uri).ok_or_else(|| OutboundError::of_url(uri))?;
     if rules.is_empty() {
-        return Err(OutboundError::NotGranted(name));
+        return Err(OutboundError::NotGranted(asked.to_string()));
     }
-    if rules.iter().any(|rule| rule.allows(uri)) {
+    if rules.iter().any(|rule| rule.covers(&asked)) {
         Ok(())
     } else {
-        Err(OutboundError::Host(name))
+        Err(OutboundError::Host(asked.to_string()))
     }
-}
-
-/// The rule that would allow a URL, as it is written at a deployment.
-fn rule_for(uri: &Uri) -> Option<String> {
-    let authority = uri.authority()?;
-    let port = authority
-        .port_u16()
-        .map_or_else(String::new, |port| format!(":{port}"));
-    let text = format!("{}://{}{port}", uri.scheme_str()?, authority.host());
-    let rule: HostRule = text.parse().ok()?;
-    Some(rule.to_string())
 }
 
 /// The key of the connections that the requests of a function may share: those of its version in its space.

@@ -7,6 +7,7 @@ use serverledge_core::{Call, CallKey, InvocationError};
 
 use crate::admission::HeldLease;
 use crate::functions::FunctionEntry;
+use crate::runs::requests::RequestLog;
 
 /// The error code of a call that waits for itself.
 pub(crate) const CALL_CYCLE: &str = "call_cycle";
@@ -23,17 +24,22 @@ pub(crate) struct ResolvedCall {
     pub(crate) key: Option<CallKey>,
     /// Whether it runs in this version only, whatever version the function has meanwhile.
     pub(crate) pinned: bool,
+    /// Its requests to hosts outside, if its function may send any.
+    pub(crate) request_log: Option<Arc<RequestLog>>,
 }
 
 impl ResolvedCall {
     /// A call in whatever version the function has.
-    pub(crate) const fn new(entry: Arc<FunctionEntry>, call: Call) -> Self {
+    pub(crate) fn new(entry: Arc<FunctionEntry>, call: Call) -> Self {
+        let sends = !entry.function.version.outbound.is_empty();
+        let request_log = sends.then(|| Arc::new(RequestLog::new(call.arrived)));
         Self {
             entry,
             call,
             caller: None,
             key: None,
             pinned: false,
+            request_log,
         }
     }
 
@@ -47,6 +53,7 @@ impl ResolvedCall {
             caller: self.caller.clone(),
             key: self.key,
             pinned: self.pinned,
+            request_log: self.request_log.clone(),
         }
     }
 }

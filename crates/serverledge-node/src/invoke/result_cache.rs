@@ -31,6 +31,8 @@ pub(crate) use self::macs::EntryMacs;
 
 /// Separates this use of BLAKE3 from all others.
 const KEY_DOMAIN: &str = "serverledge 2026 result key 1";
+/// Stands in the keys of functions whose results may depend on hosts outside, before parameters, which never begin so.
+const OUTBOUND_MARK: &[u8] = &[0];
 /// `Retry-After` of a result that did not come in time: the run goes on for others, or its result is kept.
 const LATE_RETRY: Duration = Duration::from_secs(1);
 
@@ -86,7 +88,7 @@ impl ResultCache {
     }
 
     /// The key of a call. It never comes from the version alone: two owners may have equal code whose calls go
-    /// elsewhere.
+    /// elsewhere. Once results that depend on hosts outside may not be kept any more, no look-up finds them.
     fn key(&self, function: &Function, params: &[u8]) -> CallKey {
         let mut hasher = self.hasher.clone();
         for part in [
@@ -97,11 +99,11 @@ impl ResultCache {
                 .update(&(part.len() as u64).to_le_bytes())
                 .update(part);
         }
-        *hasher
-            .update(function.version.digest.as_bytes())
-            .update(params)
-            .finalize()
-            .as_bytes()
+        hasher.update(function.version.digest.as_bytes());
+        if function.flags.may_keep_outbound() {
+            hasher.update(OUTBOUND_MARK);
+        }
+        *hasher.update(params).finalize().as_bytes()
     }
 }
 
@@ -436,8 +438,9 @@ impl Invoker {
                 ))
             }
             SharedOutcome::Failed(failure) => Err(InvocationError::Function(failure)),
-            SharedOutcome::Apart => match waiter.error().filter(|_| first) {
-                Some(error) => Err(error),
+            // Nobody waits for another one again: the others run beside each other, as far as there is room.
+            SharedOutcome::Apart => match first.then(|| waiter.own()).flatten() {
+                Some(own) => own.map(|done| done.report(done.memo.source, done.phases)),
                 None => {
                     let mut report = self.execute(request).await?;
                     self.keep_result(call, &mut report);

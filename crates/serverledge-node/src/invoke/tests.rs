@@ -29,6 +29,7 @@ use crate::program::node::build;
 
 mod burst;
 mod outgoing;
+mod state;
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,

@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, Registry};
 use serverledge_wire::records::{CallbackState, InvocationRecord};
 
-use super::{counters, registered};
+use super::collectors::{counters, registered};
 
 /// The counters; see the module.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry, exponential_buckets,
 };
 
-use super::{counters, registered};
+use super::collectors::{counters, registered};
 
 /// The metrics; see the module.
 #[derive(Debug)]

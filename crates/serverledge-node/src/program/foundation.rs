@@ -30,6 +30,7 @@ use crate::functions::resources::FunctionResources;
 use crate::metrics::Metrics;
 use crate::runs::RunRecorder;
 use crate::setup::{open_accounts, own_id, policy};
+use crate::state::StateService;
 use crate::telemetry::Telemetry;
 
 /// The parts under the services of a node. Clones share them.
@@ -46,6 +47,8 @@ pub(crate) struct Foundation {
     pub(crate) store: FunctionStore,
     pub(crate) app_store: AppStore,
     pub(crate) invocations: InvocationStore,
+    /// The stores of functions.
+    pub(crate) state: Arc<StateService>,
     /// The versions to prepare here.
     pub(crate) jobs: Arc<Jobs>,
     /// Notified when a space was deleted.
@@ -77,6 +80,7 @@ impl Foundation {
         let reach = Arc::new(Reach::new(config.auth.enabled, applications));
         let resources = resources(config, executors, &identity, &reach)?;
         let store = FunctionStore::new(Arc::clone(kv));
+        let state = StateService::new(&config.state, kv, Arc::clone(&resources.metrics));
         Ok(Self {
             cluster: Arc::new(Cluster::new(config, &format!("{}/{id}", identity.area))?),
             finder: FunctionFinder::new(config, Arc::clone(&resources.functions), store.clone()),
@@ -84,6 +88,7 @@ impl Foundation {
             reach,
             app_store: AppStore::new(Arc::clone(kv)),
             invocations: InvocationStore::new(Arc::clone(kv)),
+            state: Arc::new(state),
             membership: Arc::new(membership),
             jobs: Arc::default(),
             sweep_soon: Arc::default(),

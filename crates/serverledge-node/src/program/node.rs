@@ -297,6 +297,7 @@ impl NodeServices {
             membership,
             cluster,
             resources,
+            state,
             ..
         } = self.base.clone();
         let Revisions {
@@ -320,6 +321,7 @@ impl NodeServices {
         catalogue.start_preparing();
         background.spawn(async move { catalogue.note_called_forever().await });
         background.spawn(async move { sweeper.sweep_forever().await });
+        background.spawn(async move { state.sweep_forever().await });
         background.spawn(Arc::clone(&async_worker).look_for_work_forever());
         background.spawn(async_worker.watch_cancellations_forever());
     }
@@ -336,6 +338,7 @@ impl NodeServices {
             applications: self.apps.clone(),
             running_apps: self.apps.clone(),
             runs: self.run_reader.clone(),
+            state: self.base.state.clone(),
             peers: self.peer_server.clone(),
             status: self.status.clone(),
         }

@@ -7,6 +7,7 @@ use serverledge_core::{
     RunStatus, Source, SpaceId, TraceIds, whole_millis,
 };
 
+use super::requests::RequestLog;
 use super::series::FunctionSeries;
 
 /// Bytes of an error's message that its record keeps.
@@ -45,6 +46,8 @@ pub(crate) struct Run {
     pub(crate) params_bytes: u64,
     pub(crate) result_bytes: u64,
     pub(crate) propagated: Option<Arc<PropagatedContext>>,
+    /// Its requests to hosts outside, if it sent any.
+    pub(crate) requests: Option<Arc<RequestLog>>,
 }
 
 // === impl Run ===
@@ -71,6 +74,7 @@ impl Run {
             + self.propagated.as_ref().map_or(0, |known| {
                 known.request_id.len() + known.trace.len() + known.trace_state.len()
             })
+            + self.requests.as_ref().map_or(0, |log| log.bytes())
     }
 
     pub(super) fn ended_unix_ms(&self) -> u64 {

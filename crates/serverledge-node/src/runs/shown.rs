@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serverledge_core::{FunctionName, Trigger};
-use serverledge_wire::runs::RunInfo;
+use serverledge_wire::runs::{RequestInfo, RunInfo};
 
 use super::record::Run;
+use super::requests::RequestLine;
 use crate::functions::spaces::Spaces;
 
 /// The prefix of the names of functions under test.
@@ -17,6 +18,8 @@ const UNDER_TEST: &str = "test";
 pub(crate) fn run_info(run: &Run, node: &str, spaces: &dyn Spaces) -> RunInfo {
     let trace = run.trace();
     let has_result = run.code.is_empty();
+    let requests = run.requests.as_ref();
+    let (requests, more_requests) = requests.map(|log| log.lines()).unwrap_or_default();
     RunInfo {
         id: run.id.to_string(),
         function: shown_name(run).to_owned(),
@@ -43,6 +46,20 @@ pub(crate) fn run_info(run: &Run, node: &str, spaces: &dyn Spaces) -> RunInfo {
         depth: run.depth,
         trace_id: trace.trace.to_string(),
         span_id: trace.span.to_string(),
+        requests: requests.iter().map(request_info).collect(),
+        more_requests,
+    }
+}
+
+fn request_info(line: &RequestLine) -> RequestInfo {
+    RequestInfo {
+        method: line.method.to_string(),
+        host: line.host.to_string(),
+        status: line.status.map(|status| status.as_u16()),
+        code: line.code.map(str::to_owned),
+        begun_us: micros(line.begun),
+        head_us: line.took.map(micros),
+        received_bytes: line.received,
     }
 }
 

@@ -41,6 +41,7 @@ fn run(function: &Arc<RunFunction>, status: RunStatus, started_unix_ms: u64) -> 
         params_bytes: 0,
         result_bytes: 0,
         propagated: None,
+        requests: None,
     })
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -18,12 +19,15 @@ use super::queue::ExportQueue;
 use super::resource::{ResourceOfNode, SCHEMA, flag, number, scope, text};
 use super::run_span::RunSpan;
 use super::trace_file::TraceFile;
+use crate::runs::requests::RequestLine;
 
 /// The bit of a span's flags that says that the next one is known.
 const HAS_IS_REMOTE: u32 = 0x100;
 /// The bit of a span's flags that says that its parent is not of this node.
 const IS_REMOTE: u32 = 0x200;
 const MIB: u64 = 1024 * 1024;
+/// Number of the parts of a run before its requests.
+const PHASES: u8 = 3;
 
 /// The spans of the runs in a queue.
 pub(super) struct SpanBatches {
@@ -143,7 +147,61 @@ pub(super) fn spans(run: &RunSpan) -> Vec<Span> {
         None if run.record.cache == Source::Ran => spans.extend(phases(run)),
         None => {}
     }
+    if let Some(requests) = &run.record.requests {
+        let (lines, _) = requests.lines();
+        let numbered = (PHASES..).zip(&lines);
+        spans.extend(numbered.map(|(at, line)| request(run, at, line)));
+    }
     spans
+}
+
+/// The span of a request to a host outside, in the words of the conventions.
+fn request(run: &RunSpan, at: u8, line: &RequestLine) -> Span {
+    let target = Uri::try_from(&*line.host).unwrap_or_default();
+    let mut attributes = vec![
+        text("http.request.method", &*line.method),
+        text("url.scheme", target.scheme_str().unwrap_or_default()),
+        text("server.address", target.host().unwrap_or_default()),
+    ];
+    let scheme_port = match target.scheme_str() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    };
+    if let Some(port) = target.port_u16().or(scheme_port) {
+        attributes.push(number("server.port", u64::from(port)));
+    }
+    if let Some(status) = line.status {
+        attributes.push(number(
+            "http.response.status_code",
+            u64::from(status.as_u16()),
+        ));
+    }
+    let code = line.code.map(str::to_owned);
+    let fault = line
+        .status
+        .filter(|status| status.is_client_error() || status.is_server_error());
+    let error = code.or_else(|| fault.map(|status| status.as_u16().to_string()));
+    if let Some(error) = &error {
+        attributes.push(text("error.type", error.clone()));
+    }
+    let end = line
+        .took
+        .map_or(run.record.phases.total, |took| line.begun + took);
+    Span {
+        kind: SpanKind::Client as i32,
+        attributes,
+        status: error.map(|message| Status {
+            code: StatusCode::Error as i32,
+            message,
+        }),
+        ..part(
+            run,
+            run.trace.part(at),
+            &line.method,
+            (line.begun, end.max(line.begun)),
+        )
+    }
 }
 
 /// The parts of a run on this node. They end with it, one after the other: what is before them is the request's.

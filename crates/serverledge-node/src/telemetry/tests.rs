@@ -31,6 +31,7 @@ use super::*;
 use crate::config::{Machine, load};
 use crate::metrics::Metrics;
 use crate::runs::record::{Run, RunFunction};
+use crate::runs::requests::RequestLog;
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -71,6 +72,7 @@ fn run_with(change: impl FnOnce(&mut Run)) -> RunSpan {
         params_bytes: 2,
         result_bytes: 17,
         propagated: None,
+        requests: None,
     };
     change(&mut record);
     RunSpan {
@@ -352,6 +354,44 @@ fn a_run_is_a_span_with_its_parts() {
             Some(expected),
             "{key}"
         );
+    }
+}
+
+#[test]
+fn requests_are_client_spans() {
+    let log = Arc::new(RequestLog::new(crate::clock::now()));
+    let get = |url: &str| http::Request::get(url).body(()).unwrap();
+    let answered = log.begin(&get("https://api.example.org/secret"));
+    answered.answered(http::StatusCode::NOT_FOUND);
+    let failed = log.begin(&get("http://10.0.0.7:8080/"));
+    failed.failed("outbound_unreachable");
+    log.begin(&get("https://[::1]/"));
+    let run = run_with(|run| run.requests = Some(log));
+    let spans = spans(&run);
+    let requests = &spans[4..];
+    let told = |key: &str| -> Vec<String> {
+        requests
+            .iter()
+            .map(|span| value(&span.attributes, key).unwrap_or_default())
+            .collect()
+    };
+    assert_eq!(told("http.request.method"), ["GET"; 3]);
+    assert_eq!(told("url.scheme"), ["https", "http", "https"]);
+    assert_eq!(
+        told("server.address"),
+        ["api.example.org", "10.0.0.7", "[::1]"]
+    );
+    assert_eq!(told("server.port"), ["443", "8080", "443"]);
+    assert_eq!(told("http.response.status_code"), ["404", "", ""]);
+    assert_eq!(told("error.type"), ["404", "outbound_unreachable", ""]);
+    for (at, span) in requests.iter().enumerate() {
+        assert_eq!(span.kind, SpanKind::Client as i32);
+        assert_eq!(span.parent_span_id, spans[0].span_id);
+        assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
+        assert_eq!(span.status.is_some(), at < 2);
+        assert!(!format!("{span:?}").contains("secret"));
+        let others = spans.iter().filter(|one| one.span_id == span.span_id);
+        assert_eq!(others.count(), 1);
     }
 }
 

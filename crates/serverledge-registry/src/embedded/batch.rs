@@ -15,6 +15,10 @@ use super::tables::{
     row_bytes,
 };
 
+/// Most bytes that the puts of a transaction have which a full store takes because it leaves less than it found. Until
+/// history is forgotten it needs room all the same: what is kept free on the disk is for many small ones.
+const MENDING_BYTES_MAX: u64 = 16 * 1024;
+
 /// The reply to a command. The outer error of the methods below is the file's and fails the whole batch.
 pub(super) type BatchReply<T> = Result<Result<T, KvError>, redb::Error>;
 
@@ -113,10 +117,34 @@ impl<'t> Batch<'t> {
                 return Ok(Err(KvError::LeaseUnknown(*lease)));
             }
         }
-        if bytes > self.room_bytes {
+        if bytes > self.room_bytes
+            && (bytes > MENDING_BYTES_MAX || bytes > self.freed_bytes(ops)?)
+        {
             return Ok(Err(KvError::RegistryFull));
         }
         Ok(Ok(()))
+    }
+
+    /// Bytes of the living rows that these operations replace or delete.
+    fn freed_bytes(&self, ops: &[Op]) -> Result<u64, redb::Error> {
+        let mut keys: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for op in ops {
+            match op {
+                Op::Put { key, .. } | Op::Delete { key } => {
+                    keys.insert(key.to_vec());
+                }
+                Op::DeletePrefix { prefix } => keys.extend(self.keys_with(prefix)?),
+                Op::Get { .. } => {}
+            }
+        }
+        let mut bytes = 0;
+        for key in keys {
+            if let Some(row) = self.keys.get(key.as_slice())? {
+                let (_, _, _, _, value_bytes) = row.value();
+                bytes += row_bytes(&key, 0) + value_bytes;
+            }
+        }
+        Ok(bytes)
     }
 
     fn op(&mut self, op: &Op, cursor: &mut Cursor) -> Result<OpReply, redb::Error> {

@@ -172,6 +172,58 @@ async fn the_quota_holds_and_deleting_makes_room() {
 }
 
 #[tokio::test]
+async fn a_full_store_takes_what_leaves_no_more_than_it_found() {
+    let options = Options {
+        bytes_max: 1_000_000,
+        ..Options::default()
+    };
+    let store = Embedded::in_memory(&options).unwrap();
+    store.txn(put("large", vec![0; 20_000])).await.unwrap();
+    for key in ["a", "b", "many/1", "many/2"] {
+        store.txn(put(key, vec![0; 100])).await.unwrap();
+    }
+    let mut written = 0;
+    for bytes in [100_000, 1_000, 0] {
+        while store
+            .txn(put(format!("f{written}"), vec![0; bytes]))
+            .await
+            .is_ok()
+        {
+            written += 1;
+        }
+    }
+    // The history of what follows is too short to be forgotten.
+    let refused = async |txn: Txn| {
+        let refused = store.txn(txn).await;
+        assert!(matches!(refused, Err(KvError::RegistryFull)), "{refused:?}");
+    };
+    refused(put("a", vec![0; 101])).await;
+    refused(put("newer", "")).await;
+    refused(put("large", vec![0; 20_000])).await;
+    refused(put("new", vec![0; 100]).then(Op::delete("a"))).await;
+    // Twice the same key makes room once.
+    let twice = Txn::new()
+        .then(Op::delete("many/1"))
+        .then(Op::delete_prefix("many/1"));
+    refused(twice.then(Op::put("new", vec![0; 200]))).await;
+    store.txn(put("a", vec![1; 100])).await.unwrap();
+    store.txn(put("a", vec![2; 99])).await.unwrap();
+    let exchange = Txn::new().then(Op::delete_prefix("many/"));
+    store
+        .txn(exchange.then(Op::put("new", vec![0; 200])))
+        .await
+        .unwrap();
+    let deletion = Txn::new().then(Op::delete("b"));
+    store
+        .txn(deletion.then(Op::put("a", vec![3; 150])))
+        .await
+        .unwrap();
+    refused(put("newer", "")).await;
+    let found = store.get(b"a").await.unwrap().unwrap();
+    assert_eq!(found.value, vec![3; 150]);
+}
+
+#[tokio::test]
 async fn history_is_cut_by_itself() {
     let options = Options {
         history_revisions: 10,

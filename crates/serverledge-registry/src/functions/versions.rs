@@ -38,6 +38,8 @@ pub struct History {
 pub struct FlagsChange {
     /// Whether equal parameters give an equal result.
     pub idempotent: Option<bool>,
+    /// Whether the same is said of results that depend on hosts outside. Taken away with `idempotent`.
+    pub keeps_outbound: Option<bool>,
     /// Whether callers may download and run the code.
     pub edge: Option<bool>,
     /// The lifetime of its instances.
@@ -70,6 +72,9 @@ pub enum ChangeError {
         /// The version.
         version: Digest,
     },
+    /// Results that depend on hosts outside shall be kept, and the function is not idempotent.
+    #[error("function {0} is not idempotent: none of its results is kept")]
+    NotIdempotent(FunctionName),
     /// Others changed the function again and again meanwhile.
     #[error("function {0} is being changed by too many at once")]
     Contended(FunctionName),
@@ -173,7 +178,7 @@ impl FunctionStore {
     /// Changes a function's flags; its version stays. Returns the function as it is now.
     ///
     /// # Errors
-    /// [`ChangeError`].
+    /// `NotIdempotent` if the flags do not go together; else see [`ChangeError`].
     pub async fn set_flags(
         &self,
         space: &SpaceId,
@@ -185,8 +190,14 @@ impl FunctionStore {
             let mut entry = bound.entry(name)?.clone();
             let current = decode(&entry)?;
             let record: FunctionRecord = read(&entry)?;
+            let idempotent = flags.idempotent.unwrap_or(record.idempotent);
+            if flags.keeps_outbound == Some(true) && !idempotent {
+                return Err(ChangeError::NotIdempotent(name.clone()));
+            }
+            let keeps_outbound = flags.keeps_outbound.unwrap_or(record.keeps_outbound);
             let record = FunctionRecord {
-                idempotent: flags.idempotent.unwrap_or(record.idempotent),
+                idempotent,
+                keeps_outbound: keeps_outbound && idempotent,
                 edge: flags.edge.unwrap_or(record.edge),
                 isolation: flags.isolation.map_or(record.isolation, isolation_member),
                 ..record

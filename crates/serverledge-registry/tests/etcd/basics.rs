@@ -201,8 +201,8 @@ async fn usage_is_told() {
     assert_eq!(usage.bytes_max, Some(2 * 1024 * 1024 * 1024));
     let status = kv.status().await.unwrap();
     assert_eq!(
-        (status.bytes_used, status.bytes_max),
-        (usage.bytes_used, usage.bytes_max)
+        (status.bytes_used, status.bytes_in_use, status.bytes_max),
+        (usage.bytes_used, usage.bytes_in_use, usage.bytes_max)
     );
     let unknown = kv
         .lease_keep_alive(serverledge_core::kv::LeaseId::new(u64::MAX).unwrap())

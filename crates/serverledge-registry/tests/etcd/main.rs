@@ -18,6 +18,7 @@ mod full;
 mod invocations;
 mod replaced;
 mod silence;
+mod state;
 mod stores;
 mod versions;
 

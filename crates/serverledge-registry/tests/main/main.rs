@@ -10,5 +10,6 @@ mod figures;
 mod invocation_model;
 mod invocations;
 mod model;
+mod state;
 mod stores;
 mod versions;

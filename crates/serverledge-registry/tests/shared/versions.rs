@@ -277,6 +277,28 @@ pub(crate) async fn the_newest_versions_are_kept(kv: Arc<dyn Kv>) {
     );
 }
 
+/// Checks the flag of results that depend on hosts outside, of a function that is idempotent and lacks it.
+async fn outbound_goes_with_idempotent(store: &FunctionStore, function: &Function) {
+    let (space, name) = (&function.space, &function.name);
+    let outbound = async |idempotent: Option<bool>, keeps_outbound: Option<bool>| {
+        let change = FlagsChange {
+            idempotent,
+            keeps_outbound,
+            ..FlagsChange::default()
+        };
+        let changed = store.set_flags(space, name, change).await?;
+        let flags = changed.function.flags;
+        Ok::<_, ChangeError>((flags.idempotent, flags.keeps_outbound))
+    };
+    assert_eq!(outbound(None, Some(true)).await.unwrap(), (true, true));
+    assert_eq!(outbound(Some(false), None).await.unwrap(), (false, false));
+    assert!(matches!(
+        outbound(None, Some(true)).await,
+        Err(ChangeError::NotIdempotent(_))
+    ));
+    assert_eq!(outbound(Some(true), None).await.unwrap(), (true, false));
+}
+
 pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     let store = FunctionStore::new(kv);
     let flags = Flags {
@@ -313,6 +335,7 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     );
     let changed = FlagsChange {
         idempotent: Some(true),
+        keeps_outbound: None,
         edge: Some(false),
         isolation: None,
     };
@@ -341,6 +364,7 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     for wanted in [Isolation::Kept, Isolation::Fresh] {
         assert_eq!(isolation(wanted).await, wanted);
     }
+    outbound_goes_with_idempotent(&store, &one).await;
     back(3).await.unwrap();
     assert_eq!(kept(&store, &one).await, [1, 2].map(|n| digest("f", n)));
     assert_eq!(

@@ -38,6 +38,7 @@ fn function() -> Function {
             secrets: Secrets {
                 nonce: [3; 16],
                 values: variables_of(&[("KEY", "hunter2")]),
+                ..Secrets::default()
             },
             network: Network::Bridge,
             outbound: BTreeSet::new(),
@@ -78,6 +79,33 @@ fn what_is_absent_stays() {
         (spec.limits, spec.flags, spec.signature),
         (version.limits, present.flags, present.signature)
     );
+}
+
+#[test]
+fn results_that_depend_on_hosts_go_with_the_others() {
+    let present = function();
+    let outbound = r#"{"IdempotentOutbound":true}"#;
+    let keeps = Flags {
+        keeps_outbound: true,
+        ..present.flags
+    };
+    assert_eq!(patched(&present, outbound).flags, keeps);
+    let keeping = Function {
+        flags: keeps,
+        ..function()
+    };
+    assert_eq!(patched(&keeping, r#"{"Idempotent":true}"#).flags, keeps);
+    for gone in [
+        r#"{"IdempotentOutbound":null}"#,
+        r#"{"IdempotentOutbound":false}"#,
+    ] {
+        assert_eq!(patched(&keeping, gone).flags, present.flags, "{gone}");
+    }
+    let both = patched(&keeping, r#"{"Idempotent":null}"#).flags;
+    assert!(!both.idempotent && !both.keeps_outbound, "it goes along");
+    let alone = r#"{"Idempotent":false,"IdempotentOutbound":true}"#;
+    let alone = FunctionPatch::parse(alone.as_bytes()).unwrap();
+    alone.over(&keeping).to_spec(Runtime::Wasm).unwrap_err();
 }
 
 #[test]

@@ -55,6 +55,22 @@ fn function() -> Function {
 }
 
 #[test]
+fn results_that_depend_on_hosts_are_in_the_record_if_they_are_kept() {
+    let mut function = function();
+    let member = |function: &Function| {
+        let value = FunctionRecord::from_function(function).to_value();
+        String::from_utf8_lossy(&value).contains(r#""keeps_outbound":true"#)
+    };
+    assert!(!member(&function));
+    function.flags.keeps_outbound = true;
+    assert!(member(&function));
+    let back = FunctionRecord::from_function(&function)
+        .into_function(function.space.clone(), function.name.clone())
+        .unwrap();
+    assert_eq!(back.flags, function.flags);
+}
+
+#[test]
 fn function_record() {
     let function = function();
     let record = FunctionRecord::from_function(&function);
@@ -396,6 +412,7 @@ fn function_record_of_a_container() {
         secrets: Secrets {
             nonce: std::array::from_fn(|i| u8::try_from(i * 16 + 1).unwrap()),
             values: BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]),
+            ..Secrets::default()
         },
         network: Network::Bridge,
         image: "registry.example/team/image:1".to_owned(),
@@ -455,6 +472,8 @@ fn function_record_of_a_container() {
         let secrets = Some(SecretsRecord {
             nonce: nonce.to_owned(),
             values: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+            seal: String::new(),
         });
         let damaged = FunctionRecord {
             secrets,
@@ -473,6 +492,55 @@ fn function_record_of_a_container() {
         ..record
     };
     assert!(unknown.into_function(space, name).is_err());
+}
+
+#[test]
+fn secrets_for_hosts_are_kept_with_the_random_part_of_placeholders() {
+    let mut function = function();
+    let rules = ["https://a.example", "http://b.example:8080"].map(|rule| rule.parse().unwrap());
+    let secrets = Secrets {
+        values: BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]),
+        hosts: BTreeMap::from([("KEY".to_owned(), rules.into())]),
+        seal: [6; 16],
+        ..Secrets::default()
+    };
+    function.version = Arc::new(Version {
+        secrets,
+        ..Version::clone(&function.version)
+    });
+    let record = FunctionRecord::from_function(&function);
+    let (space, name) = (function.space.clone(), function.name.clone());
+    let read = record.clone().into_function(space.clone(), name.clone());
+    assert_eq!(read.unwrap(), function);
+    let values = record.secrets.as_ref().map(|secrets| &secrets.values);
+    assert_eq!(
+        values,
+        Some(&BTreeMap::new()),
+        "nothing for a node that does not know them"
+    );
+    assert!(!format!("{record:?}").contains("hidden"), "{record:?}");
+    for (seal, host, told) in [
+        ("06", "https://a.example", "the record's seal is \"06\""),
+        (
+            "",
+            "a.example/path",
+            "the record's secret hosts is \"a.example/path\"",
+        ),
+    ] {
+        let mut damaged = record.clone();
+        if let Some(secrets) = &mut damaged.secrets {
+            seal.clone_into(&mut secrets.seal);
+            let sealed = SealedRecord {
+                value: "hidden".to_owned(),
+                hosts: vec![host.to_owned()],
+            };
+            secrets.sealed = BTreeMap::from([("KEY".to_owned(), sealed)]);
+        }
+        let error = damaged
+            .into_function(space.clone(), name.clone())
+            .unwrap_err();
+        assert_eq!(error.to_string(), told);
+    }
 }
 
 #[test]

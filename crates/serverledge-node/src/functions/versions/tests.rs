@@ -179,6 +179,7 @@ async fn flags_change_without_new_code() {
     let prepared = node.fake.prepares().len();
     let flags = FlagsRequest {
         idempotent: Some(true),
+        idempotent_outbound: None,
         edge: None,
         isolation: Some("fresh".to_owned()),
     };
@@ -196,6 +197,13 @@ async fn flags_change_without_new_code() {
     };
     let wrong = node.node.deployer.set_flags(&space, "f", wrong).await;
     assert!(matches!(wrong, Err(DeployError::Spec(_))), "{wrong:?}");
+    let alone = FlagsRequest {
+        idempotent: Some(false),
+        idempotent_outbound: Some(true),
+        ..FlagsRequest::default()
+    };
+    let alone = node.node.deployer.set_flags(&space, "f", alone).await;
+    assert!(matches!(alone, Err(DeployError::Spec(_))), "{alone:?}");
     assert_eq!(changed.version.digest.to_string(), version);
     assert!(
         node.node

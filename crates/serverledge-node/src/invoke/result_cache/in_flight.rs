@@ -26,7 +26,8 @@ pub(super) enum SharedOutcome {
     Done(Arc<SharedResult>),
     /// The function's own failure, the same for every caller.
     Failed(FunctionFailure),
-    /// A failure of the run and not of the function: each caller tries for itself.
+    /// A failure of the run and not of the function, or a result that depends on when it ran: it is the first caller's
+    /// alone, and each of the others runs the call for itself.
     Apart,
 }
 
@@ -54,8 +55,8 @@ struct InFlightEntry {
 #[derive(Debug)]
 struct InFlightRun {
     shared: watch::Sender<Option<SharedOutcome>>,
-    /// The error for its first caller, where it is not shared.
-    error: Mutex<Option<InvocationError>>,
+    /// The outcome for its first caller, where it is not shared.
+    own: Mutex<Option<Result<SharedResult, InvocationError>>>,
     abandoned: CancellationToken,
 }
 
@@ -82,7 +83,7 @@ impl InFlightRuns {
             first = true;
             let run = InFlightRun {
                 shared: watch::Sender::new(None),
-                error: Mutex::default(),
+                own: Mutex::default(),
                 abandoned: CancellationToken::new(),
             };
             InFlightEntry {
@@ -137,9 +138,9 @@ impl Waiter {
         told.unwrap_or(SharedOutcome::Apart)
     }
 
-    /// Takes the error that is for one caller, and not shared.
-    pub(super) fn error(&self) -> Option<InvocationError> {
-        self.run.error.lock().take()
+    /// Takes the outcome that is for the first caller, and not shared.
+    pub(super) fn own(&self) -> Option<Result<SharedResult, InvocationError>> {
+        self.run.own.lock().take()
     }
 }
 
@@ -167,15 +168,16 @@ impl Leader {
     }
 
     /// Publishes the outcome to all callers. A result that is to be found in the cache from now on must be there
-    /// already.
+    /// already. One that may not be kept is not shared either: a caller that came while it ran would get what was true
+    /// before its call, and what the run did to a store would be done once for both.
     pub(super) fn tell(self, outcome: Result<SharedResult, InvocationError>) {
         let shared = match outcome {
-            Ok(done) => SharedOutcome::Done(Arc::new(done)),
+            Ok(done) if !done.memo.uncacheable => SharedOutcome::Done(Arc::new(done)),
             Err(InvocationError::Function(failure)) if !failure.stale => {
                 SharedOutcome::Failed(failure)
             }
-            Err(error) => {
-                *self.run.error.lock() = Some(error);
+            own => {
+                *self.run.own.lock() = Some(own);
                 SharedOutcome::Apart
             }
         };

@@ -572,6 +572,41 @@ async fn a_failure_for_a_refused_call_is_shared_with_nobody() {
     }
 }
 
+/// A run adds to a store for one call only; and its reads may be older than a call that came later.
+#[tokio::test]
+async fn a_run_that_used_a_store_is_shared_with_nobody() {
+    let lab = CacheLab::new();
+    let count = Behaviour::Count {
+        key: "calls".to_owned(),
+        reads: 1,
+    };
+    lab.deploy("f", &count).await;
+    lab.fake.hold();
+    let all = futures_util::future::join_all((0..3).map(|_| lab.call("f", "1")));
+    let release = async {
+        lab.fake
+            .wait_for("the run", |counts| counts.running == 1)
+            .await;
+        lab.fake.release();
+    };
+    let (all, ()) = tokio::join!(all, release);
+    let reports: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+    assert!(
+        reports
+            .iter()
+            .all(|report| report.memo.source == Source::Ran && report.memo.uncacheable)
+    );
+    let mut sums: Vec<_> = reports.iter().map(result).collect();
+    assert_eq!(sums[0], "1", "the first one's own run");
+    sums.sort();
+    assert_eq!(sums, ["1", "2", "3"]);
+    assert_eq!(
+        (lab.runs("f"), lab.node.invoker.result_cache.runs.len()),
+        (3, 0)
+    );
+    assert_eq!(result(&lab.call("f", "1").await.unwrap()), "4");
+}
+
 #[tokio::test]
 async fn what_a_client_carries_shapes_its_own_answer_alone() {
     let lab = CacheLab::new();
