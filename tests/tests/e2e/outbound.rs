@@ -226,6 +226,89 @@ fn a_script_reads_the_rule_that_was_in_its_way() -> Result<()> {
     Ok(())
 }
 
+/// The value reaches the host, and neither the function nor anybody who asks about it.
+#[test]
+fn a_secret_for_a_host_is_never_the_functions() -> Result<()> {
+    const ECHO: &str = "
+module.exports = async ({ url, scheme }) => {
+  const key = process.env.KEY;
+  try {
+    const credentials = scheme === 'Basic' ? btoa(`ada:${key}`) : key;
+    const response = await fetch(url, { headers: { authorization: `${scheme} ${credentials}` } });
+    return { key, heard: await response.text() };
+  } catch (error) {
+    return { key, error: error.cause.code, message: error.cause.message };
+  }
+};
+";
+    let node = open_node()?;
+    let (origin, other) = (origin(&node), "http://127.0.0.2:9");
+    std::fs::write(node.home().join("keeper.js"), ECHO)?;
+    std::fs::write(node.home().join("key.txt"), "hunter2")?;
+    let secret_for = format!("KEY={origin}");
+    node.cli(&[
+        "create",
+        "--src",
+        "keeper.js",
+        "--allow-host",
+        &origin,
+        "--allow-host",
+        other,
+        "--secret",
+        "KEY=@key.txt",
+        "--secret-for",
+        &secret_for,
+    ])?
+    .assert_code(0);
+    let info = node.get("/functions/keeper")?;
+    assert_eq!(info.json()?["SecretHosts"], json!({ "KEY": [origin] }));
+    assert!(!info.text().contains("hunter2"), "{}", info.text());
+
+    let call =
+        |url: &str, scheme: &str| fetch(&node, "keeper", &json!({ "url": url, "scheme": scheme }));
+    for (scheme, sent) in [
+        ("Bearer", "Bearer hunter2"),
+        ("Basic", "Basic YWRhOmh1bnRlcjI="),
+    ] {
+        let (result, _) = call(&format!("{origin}/fn/echo-http/"), scheme)?;
+        let heard = result["heard"].as_str().unwrap_or_default();
+        assert!(heard.contains(sent), "{sent} in {result}");
+        let key = result["key"].as_str().unwrap_or_default();
+        assert!(key.starts_with("sealed-"), "{result}");
+    }
+    let (result, _) = call(other, "Bearer")?;
+    assert_eq!(result["error"], "outbound_secret_refused", "{result}");
+    let message = result["message"].as_str().unwrap_or_default();
+    assert!(
+        message.contains("KEY") && message.contains("--secret-for"),
+        "{message}"
+    );
+
+    // Another value, by itself: the host stays. Without hosts the function has its secret.
+    std::fs::write(node.home().join("key.txt"), "hunter3")?;
+    node.cli(&["secret", "set", "keeper", "KEY=@key.txt"])?
+        .assert_code(0);
+    let (result, _) = call(&format!("{origin}/fn/echo-http/"), "Bearer")?;
+    assert!(
+        result["heard"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("Bearer hunter3"),
+        "{result}"
+    );
+    let removed = node.cli(&["secret", "remove", "keeper", "KEY"])?;
+    removed.assert_code(0);
+    let again = format!("secret set keeper KEY --for {origin}");
+    assert!(removed.stderr.contains(&again), "{}", removed.stderr);
+    node.cli(&["secret", "set", "keeper", "KEY=@key.txt", "--for", &origin])?
+        .assert_code(0);
+    assert_eq!(call(other, "Bearer")?.0["error"], "outbound_secret_refused");
+    node.cli(&["update", "keeper", "--secret-for", "none"])?
+        .assert_code(0);
+    assert_eq!(call(other, "Bearer")?.0["key"], "hunter3");
+    Ok(())
+}
+
 /// At its top level nothing is sent, whatever was granted.
 #[test]
 fn a_script_sends_nothing_while_it_is_loaded() -> Result<()> {

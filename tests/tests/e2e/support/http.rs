@@ -148,6 +148,14 @@ impl Connection {
         })
     }
 
+    /// From now on a node that is silent for longer has failed.
+    pub(crate) fn set_silence_max(&self, silence: Duration) -> Result<()> {
+        let stream = self.stream.get_ref();
+        stream.set_read_timeout(Some(silence))?;
+        stream.set_write_timeout(Some(silence))?;
+        Ok(())
+    }
+
     pub(crate) fn send(&mut self, request: &Request) -> Result<Response> {
         // A node that refuses a body answers and closes before all of it is sent: the answer counts.
         let sent = self.send_only(request);

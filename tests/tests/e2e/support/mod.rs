@@ -2,6 +2,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod http;
+pub(crate) mod kv;
 pub(crate) mod node;
 pub(crate) mod npm;
 pub(crate) mod programs;
