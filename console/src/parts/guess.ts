@@ -10,24 +10,22 @@ export interface Guess {
 
 // Names that Node.js has and a script in WebAssembly has not; see docs/javascript.md.
 const NODE_NAMES = [
-  'AbortController',
-  'Buffer',
+  'Atomics',
+  'BroadcastChannel',
   'EventSource',
-  'FormData',
-  'Headers',
   'Intl',
-  'Request',
-  'Response',
   'SharedArrayBuffer',
   'WebAssembly',
   'WebSocket',
   'Worker',
   'XMLHttpRequest',
-  'fetch',
-  'navigator',
   '__dirname',
   '__filename',
 ];
+
+// Modules that a script in WebAssembly has, with `node:` before them or without.
+const ENGINE_MODULES =
+  /^(?:serverledge|(?:node:)?(?:assert(?:\/strict)?|buffer|crypto|events|path(?:\/posix)?|querystring|string_decoder|url|util(?:\/types)?))$/;
 
 /** Without comments and texts in quotes, in which names mean nothing. */
 function bare(code: string): string {
@@ -39,7 +37,7 @@ function bare(code: string): string {
 /** What of Node.js a script uses; `undefined`: nothing that was seen. */
 function usesNode(code: string): string | undefined {
   const modules = code.matchAll(/(?:\brequire\(\s*|\bfrom\s+|\bimport\s+|\bimport\(\s*)['"]([^'"]+)['"]/g);
-  for (const [, module] of modules) if (module !== undefined && module !== 'serverledge') return `imports ${module}`;
+  for (const [, module] of modules) if (module !== undefined && !ENGINE_MODULES.test(module)) return `imports ${module}`;
   const rest = bare(code);
   const member = /\bprocess\.(?!env\b)(\w+)/.exec(rest);
   if (member !== null) return `uses process.${member[1]}`;

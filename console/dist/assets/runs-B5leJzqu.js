@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-CoRWkKyC.js";import{t}from"./run-nav-Bt6bijE7.js";import{s as n}from"./index-DFJHqYdf.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
