@@ -42,13 +42,28 @@ function exactly(sum) {
   throw new KvError('kv_not_a_number', `the addition was applied, but its sum is beyond the whole numbers of JavaScript: ${sum}`);
 }
 
+// Options of an operation. A misspelt one would silently do nothing.
+function optionsOf(given, known) {
+  if (given === undefined || given === null) return {};
+  const wrong = typeof given === 'object' ? Object.keys(given).find((name) => !known.includes(name)) : String(given);
+  if (wrong === undefined) return given;
+  throw new KvError('kv_request_invalid', `the options are an object of ${known.join(', ')}, not ${wrong}`);
+}
+
+// Refuses what JSON knows nothing of, such as a promise, a Map or a Blob: it would be kept as {}.
+function written(value) {
+  const text = JSON.stringify(value);
+  if (text !== '{}' || [null, Object.prototype].includes(Object.getPrototypeOf(value))) return text;
+  throw new TypeError(`${value.constructor?.name ?? 'the object'} has no members; await a promise, and read bytes and forms first`);
+}
+
 function contentOf(value) {
   if (typeof value === 'string') return Buffer.from(value);
   if (value instanceof ArrayBuffer) return Buffer.from(value);
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   let text;
   try {
-    text = JSON.stringify(value);
+    text = written(value);
   } catch (error) {
     throw new KvError('kv_request_invalid', `the value cannot be written as JSON: ${error.message}`);
   }
@@ -56,10 +71,15 @@ function contentOf(value) {
   return Buffer.from(text);
 }
 
+function checkLimit(limit) {
+  if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 1)) return;
+  throw new KvError('kv_request_invalid', `the limit of a list is a whole number from 1 on, not ${JSON.stringify(limit)}`);
+}
+
 function lifetime(ttl) {
   if (ttl === undefined || ttl === null) return {};
   if (typeof ttl !== 'number' || !(ttl >= 0.001 && ttl < 1e12)) {
-    throw new KvError('kv_ttl_invalid', `a lifetime is a number of seconds, at least 0.001, not ${String(ttl)}`);
+    throw new KvError('kv_ttl_invalid', `a lifetime is a number of seconds, at least 0.001, not ${JSON.stringify(ttl) ?? String(ttl)}`);
   }
   return { ttl_ms: Math.round(ttl * 1000) };
 }
@@ -97,7 +117,8 @@ class Store {
   }
 
   // Writes an entry: texts and bytes as they are, all else as JSON. `ttl`: the seconds after which it is gone.
-  async set(key, value, { ttl } = {}) {
+  async set(key, value, options) {
+    const { ttl } = optionsOf(options, ['ttl']);
     await this.#ask('set', key, lifetime(ttl), contentOf(value));
   }
 
@@ -107,14 +128,17 @@ class Store {
   }
 
   // `{ keys, cursor }`: keys in their order, and what gives the next ones; null at the end.
-  async list({ prefix, cursor, limit } = {}) {
+  async list(options) {
+    const { prefix, cursor, limit } = optionsOf(options, ['prefix', 'cursor', 'limit']);
+    checkLimit(limit);
     const given = { prefix, cursor: cursor ?? undefined, limit };
     const { head } = await this.#ask('list', undefined, given);
     return { keys: head.keys, cursor: head.cursor ?? null };
   }
 
   // Writes an entry if it has this version (null: if there is none). Its new version; null if it was not so.
-  async compareAndSet(key, version, value, { ttl } = {}) {
+  async compareAndSet(key, version, value, options) {
+    const { ttl } = optionsOf(options, ['ttl']);
     const expected = version === null || version === undefined ? null : String(version);
     const { head } = await this.#ask('compare_and_set', key, { expected, ...lifetime(ttl) }, contentOf(value));
     return head.version ?? null;

@@ -25,7 +25,7 @@ const NODE_NAMES = [
 
 // Modules that a script in WebAssembly has, with `node:` before them or without.
 const ENGINE_MODULES =
-  /^(?:serverledge|(?:node:)?(?:assert(?:\/strict)?|buffer|crypto|events|path(?:\/posix)?|querystring|string_decoder|url|util(?:\/types)?))$/;
+  /^(?:serverledge|bcrypt(?:js)?|(?:node:)?(?:assert(?:\/strict)?|buffer|crypto|events|path(?:\/posix)?|querystring|string_decoder|url|util(?:\/types)?))$/;
 
 /** Without comments and texts in quotes, in which names mean nothing. */
 function bare(code: string): string {

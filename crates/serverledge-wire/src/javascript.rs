@@ -65,10 +65,13 @@ const NODE_MODULES: [&str; 42] = [
     "zlib",
 ];
 
-/// Those of them that the runtime `javascript` has too, with `node:` before their names or without.
-pub const ENGINE_MODULES: [&str; 12] = [
+/// Modules that the runtime `javascript` has: those of Node.js with `node:` before their names or without, and two packages in
+/// whose place the engine has its own code.
+pub const ENGINE_MODULES: [&str; 14] = [
     "assert",
     "assert/strict",
+    "bcrypt",
+    "bcryptjs",
     "buffer",
     "crypto",
     "events",

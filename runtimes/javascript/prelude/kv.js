@@ -46,12 +46,27 @@
     throw new KvError('kv_not_a_number', `${what}: ${sum}`);
   }
 
+  // Options of an operation. A misspelt one would silently do nothing.
+  function optionsOf(given, known) {
+    if (given === undefined || given === null) return {};
+    const wrong = typeof given === 'object' ? Object.keys(given).find((name) => !known.includes(name)) : String(given);
+    if (wrong === undefined) return given;
+    throw new KvError('kv_request_invalid', `the options are an object of ${known.join(', ')}, not ${wrong}`);
+  }
+
+  // Refuses what JSON knows nothing of, such as a promise, a Map or a Blob: it would be kept as {}.
+  function written(value) {
+    const text = stringify(value);
+    if (text !== '{}' || [null, Object.prototype].includes(Object.getPrototypeOf(value))) return text;
+    throw new TypeError(`${value.constructor?.name ?? 'the object'} has no members; await a promise, and read bytes and forms first`);
+  }
+
   function bytesOf(value) {
     if (typeof value === 'string') return native.encode(value.toWellFormed());
     if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return shared.bytesOf(value);
     let text;
     try {
-      text = stringify(value);
+      text = written(value);
     } catch (error) {
       throw new KvError('kv_request_invalid', `the value cannot be written as JSON: ${error.message}`);
     }
@@ -59,11 +74,16 @@
     return native.encode(text);
   }
 
+  function checkLimit(limit) {
+    if (limit === undefined || (Number.isSafeInteger(limit) && limit >= 1)) return;
+    throw new KvError('kv_request_invalid', `the limit of a list is a whole number from 1 on, not ${stringify(limit)}`);
+  }
+
   // In whole milliseconds; the node knows how long it may be.
   function lifetime(ttl) {
     if (ttl === undefined || ttl === null) return undefined;
     if (typeof ttl === 'number' && ttl >= 0.001 && ttl < 1e12) return Math.round(ttl * 1000);
-    throw new KvError('kv_ttl_invalid', `a lifetime is a number of seconds, at least 0.001, not ${String(ttl)}`);
+    throw new KvError('kv_ttl_invalid', `a lifetime is a number of seconds, at least 0.001, not ${stringify(ttl) ?? String(ttl)}`);
   }
 
   function checked(text, code, what) {
@@ -74,7 +94,7 @@
   // Members that are undefined are left out.
   function ask(head, body = NOTHING) {
     if (!native.invoked())
-      throw new KvError('not_running', 'there is no invocation that could use a store: it has not begun');
+      throw new KvError('not_running', 'stores are there in calls only: use them in the handler');
     const [isError, reply, value] = native.kv(stringify(head), body);
     if (isError) throw new KvError(reply.error, reply.message);
     return { reply, value };
@@ -108,7 +128,8 @@
       return reply.found ? { value: reader(value), version: reply.version } : null;
     }
 
-    async set(key, value, { ttl } = {}) {
+    async set(key, value, options) {
+      const { ttl } = optionsOf(options, ['ttl']);
       ask(this.#head('set', key, { ttl_ms: lifetime(ttl) }), bytesOf(value));
     }
 
@@ -116,13 +137,16 @@
       return ask(this.#head('delete', key)).reply.deleted;
     }
 
-    async list({ prefix, cursor, limit } = {}) {
+    async list(options) {
+      const { prefix, cursor, limit } = optionsOf(options, ['prefix', 'cursor', 'limit']);
+      checkLimit(limit);
       const store = checked(this.#name, 'kv_store_invalid', 'the name of a store');
       const { reply } = ask({ op: 'list', store, prefix, cursor: cursor ?? undefined, limit });
       return { keys: reply.keys, cursor: reply.cursor ?? null };
     }
 
-    async compareAndSet(key, version, value, { ttl } = {}) {
+    async compareAndSet(key, version, value, options) {
+      const { ttl } = optionsOf(options, ['ttl']);
       const expected = version === null || version === undefined ? null : String(version);
       const head = this.#head('compare_and_set', key, { expected, ttl_ms: lifetime(ttl) });
       return ask(head, bytesOf(value)).reply.version ?? null;

@@ -28,6 +28,29 @@ test('entries are written and read, as text, JSON and bytes', () => {
   assert.deepEqual(result, ['größer', { a: [1, 2] }, [255, 7], null, null, 8, { value: '{"a":[1,2]}', version: '2' }]);
 });
 
+test('what would be kept as nothing, and options that are none, are refused', () => {
+  const result = resultOf(`${IMPORT} async () => {
+    class Point { constructor() { this.x = 1; } }
+    await kv.set('point', new Point());
+    await kv.set('plain', {});
+    await kv.set('bare', Object.create(null));
+    const attempts = [
+      () => kv.set('k', Promise.resolve(1)), () => kv.set('k', new Map([[1, 2]])), () => kv.compareAndSet('k', null, new Set()),
+      () => kv.set('k', 'v', 10), () => kv.set('k', 'v', { expirationTtl: 60 }), () => kv.compareAndSet('k', null, 'v', { TTL: 1 }),
+      () => kv.list('prefix'), () => kv.list({ perfix: 'a' }), () => kv.list({ limit: 0 }), () => kv.set('k', 'v', { ttl: '10' }),
+    ];
+    const told = [];
+    for (const attempt of attempts) told.push(await attempt().then(() => 'done', (error) => error.code + ': ' + error.message));
+    return [await kv.get('point'), await kv.get('plain'), await kv.get('bare'), await kv.get('k'), ...told];
+  }`);
+  assert.deepEqual(result.slice(0, 4), ['{"x":1}', '{}', '{}', null]);
+  const named = ['Promise', 'Map', 'Set', '10', 'expirationTtl', 'TTL', 'prefix', 'perfix', '0', '"10"'];
+  for (const [at, name] of named.entries()) {
+    assert.match(result[4 + at], /^kv_(request|ttl)_invalid: /);
+    assert.ok(result[4 + at].includes(name), result[4 + at]);
+  }
+});
+
 test('entries outlive a call, and not their time', () => {
   const guest = new Guest(`${IMPORT} async ({ set }) => {
     if (set) await kv.set('k', 'v', { ttl: 1.5 });
@@ -135,5 +158,5 @@ test('a sum that JavaScript has no number for is in the message', () => {
 test('there is no store while a file is loaded', () => {
   const { error } = new Guest("import { kv } from 'serverledge'; await kv.get('k'); export default () => 1");
   assert.equal(error.error, 'KvError');
-  assert.match(error.message, /it has not begun/);
+  assert.match(error.message, /use them in the handler/);
 });

@@ -15,6 +15,8 @@ const COMMON = ['--bundle', '--target=es2023', '--external:serverledge', '--lega
 const ENGINE_MODULES = [
   'assert',
   'assert/strict',
+  'bcrypt',
+  'bcryptjs',
   'buffer',
   'crypto',
   'events',

@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-DIgD-ijU.js";import{t}from"./run-nav-B6i2oAfj.js";import{s as n}from"./index-D-DoOF-V.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
