@@ -17,7 +17,7 @@ use serverledge_testing::fake_host::{FakeHost, FakeHostHandle};
 use crate::support::Lab;
 
 const PYTHON: &str = "
-import asyncio, threading
+import asyncio, threading, types
 import serverledge
 from serverledge import CallError
 kept = []
@@ -33,17 +33,18 @@ def handler(params):
         thread.join()
         return got
     if params['do'] == 'keep':
-        kept.append(__import__('builtins').call.__globals__['Agent'].capability())
+        kept.append(serverledge.Agent.caller().capability)
         return None
     if params['do'] == 'steal':
-        own = serverledge.Agent.capability
-        serverledge.Agent.capability = staticmethod(lambda: kept[0])
+        own = serverledge.Agent.caller
+        stolen = types.SimpleNamespace(capability=kept[0])
+        serverledge.Agent.caller = staticmethod(lambda: stolen)
         try:
             return call('callee', 1)
         except CallError as error:
             return [error.code, type(error).__name__]
         finally:
-            serverledge.Agent.capability = own
+            serverledge.Agent.caller = own
     try:
         return call(params['name'], params.get('args'))
     except CallError as error:
