@@ -68,7 +68,7 @@ pub enum StateOp {
     List {
         /// The beginning of the keys; empty: all.
         prefix: String,
-        /// Where the page before has ended: its [`StatePage::cursor`].
+        /// The end of the page before: its [`StatePage::cursor`].
         cursor: Option<String>,
         /// Most keys in the answer; 0 and what exceeds [`STATE_LIST_MAX`] mean [`STATE_LIST_MAX`].
         limit: usize,
