@@ -49,6 +49,21 @@ export interface Run {
   depth: number;
   trace_id: string;
   span_id: string;
+  /** Its first requests to hosts outside, and the number of the others. */
+  requests?: RequestInfo[];
+  more_requests?: number;
+}
+
+/** A request of a run to a host outside. */
+export interface RequestInfo {
+  method: string;
+  /** Scheme, host, and the port unless it is the scheme's. */
+  host: string;
+  status?: number;
+  code?: string;
+  begun_us: number;
+  head_us?: number;
+  received_bytes: number;
 }
 
 /** `GET /invocations`, the newest first. */
@@ -256,9 +271,13 @@ export interface FunctionInfo {
   /** Names only. */
   Env: string[];
   Secrets?: string[];
+  /** The hosts that a secret is for: the function has a placeholder in its place. */
+  SecretHosts?: Record<string, string[]>;
   Network: string;
+  AllowHosts?: string[];
   Image?: string;
   Idempotent: boolean;
+  IdempotentOutbound?: boolean;
   Edge: boolean;
   Isolation: 'kept' | 'fresh' | '';
   SupportedArchs?: string[];
@@ -290,7 +309,9 @@ export interface NewFunction {
   Env?: Record<string, string>;
   Secrets?: Record<string, string>;
   Network?: string;
+  AllowHosts?: string[];
   Idempotent?: boolean;
+  IdempotentOutbound?: boolean;
   Edge?: boolean;
   Isolation?: 'kept' | 'fresh';
   SupportedArchs?: string[];

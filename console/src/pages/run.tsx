@@ -15,7 +15,7 @@ import { TraceTree, ownRecord } from '../parts/trace';
 import { Link, type PageProps } from '../router';
 import { session } from '../session';
 import { useStore } from '../store';
-import type { InvocationInfo, Run, RunPage } from '../types';
+import type { InvocationInfo, RequestInfo, Run, RunPage } from '../types';
 import {
   Badge,
   Button,
@@ -207,6 +207,7 @@ function Record({
           <RecordFacts id={id} info={info} run={run} app={app} />
         </Section>
       </div>
+      {run?.requests !== undefined && <Requests of={run.requests} more={run.more_requests ?? 0} />}
       <Section title={running ? 'Log, live' : 'Log'}>
         <RunLog id={id} app={app} function={info?.function ?? run?.function} running={running} />
       </Section>
@@ -308,6 +309,40 @@ function TraceId({ id }: { readonly id: string }): JSX.Element {
       <code>{id}</code>
       <CopyButton text={id} label="Copy the trace id" />
     </span>
+  );
+}
+
+/** What the run sent to hosts outside. Paths and queries are not recorded. */
+function Requests({ of, more }: { readonly of: readonly RequestInfo[]; readonly more: number }): JSX.Element {
+  const none = <span class="muted">–</span>;
+  return (
+    <Section title="Requests to hosts" plain>
+      <Table
+        caption="Requests of this run to hosts outside"
+        rows={of.map((request, at) => ({ ...request, at }))}
+        rowKey={({ at }) => String(at)}
+        columns={[
+          { key: 'host', label: 'Host', bare: true, cell: ({ host }) => <code>{host}</code> },
+          { key: 'method', label: 'Method', cell: ({ method }) => method },
+          { key: 'status', label: 'Status', cell: ({ status }) => status ?? none },
+          {
+            key: 'code',
+            label: 'Code',
+            cell: ({ code }) =>
+              code === undefined ? none : <a href={`${href('/errors')}#${code}`}>{code}</a>,
+          },
+          { key: 'begun', label: 'Began after', end: true, cell: (one) => <Duration us={one.begun_us} /> },
+          {
+            key: 'head',
+            label: 'Response after',
+            end: true,
+            cell: ({ head_us }) => (head_us === undefined ? none : <Duration us={head_us} />),
+          },
+          { key: 'received', label: 'Received', end: true, cell: (one) => <Bytes n={one.received_bytes} /> },
+        ]}
+      />
+      {more > 0 && <p class="muted">{`${more} more requests have no line.`}</p>}
+    </Section>
   );
 }
 

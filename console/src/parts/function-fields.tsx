@@ -1,7 +1,7 @@
 /** The fields of a function's limits, flags, signature and variables, for new functions and existing ones. */
 import type { JSX } from 'preact';
 import type { FunctionInfo, FunctionPatch, NewFunction, Parameter, Runtime, Signature } from '../types';
-import { Button, Checkbox, Select, TextField } from '../ui';
+import { Button, Checkbox, Select, TextArea, TextField } from '../ui';
 import { TYPES } from './guess';
 import { changedProgram, PROGRAM_DEFAULTS, programMembers, programOf, type ProgramSettings } from './program';
 
@@ -15,7 +15,10 @@ export interface Settings extends ProgramSettings {
   readonly handler: string;
   readonly image: string;
   readonly network: 'none' | 'bridge';
+  /** Those that it may send requests to, one a line. */
+  readonly hosts: string;
   readonly idempotent: boolean;
+  readonly idempotentOutbound: boolean;
   readonly edge: boolean;
   readonly isolation: 'kept' | 'fresh';
   readonly inputs: readonly Parameter[];
@@ -31,7 +34,9 @@ export const DEFAULTS: Settings = {
   handler: '',
   image: '',
   network: 'none',
+  hosts: '',
   idempotent: false,
+  idempotentOutbound: false,
   edge: false,
   isolation: 'kept',
   inputs: [],
@@ -49,7 +54,9 @@ export function settingsOf(info: FunctionInfo): Settings {
     handler: info.Handler,
     image: info.Image ?? '',
     network: info.Network === 'bridge' ? 'bridge' : 'none',
+    hosts: (info.AllowHosts ?? []).join('\n'),
     idempotent: info.Idempotent,
+    idempotentOutbound: info.IdempotentOutbound === true,
     edge: info.Edge,
     isolation: info.Isolation === 'fresh' ? 'fresh' : 'kept',
     inputs: info.Signature?.Inputs ?? [],
@@ -71,6 +78,19 @@ export function signatureOf({ inputs, outputs }: Settings): Signature | undefine
   return whole.Inputs.length + whole.Outputs.length === 0 ? undefined : whole;
 }
 
+function hostsOf({ hosts }: Settings): string[] {
+  return hosts.split(/\s+/).filter((host) => host !== '');
+}
+
+/** It goes with the other flag only. */
+function keepsOutbound({ idempotent, idempotentOutbound }: Settings): boolean {
+  return idempotent && idempotentOutbound;
+}
+
+function hasHosts(runtime: Runtime | undefined): boolean {
+  return runtime === 'wasm' || runtime === 'javascript';
+}
+
 /** The members of a deploy; absent ones have their default. Fields that the runtime does not have are left out. */
 export function deployMembers(of: Settings, runtime: Runtime): Partial<NewFunction> {
   const signature = signatureOf(of);
@@ -82,7 +102,9 @@ export function deployMembers(of: Settings, runtime: Runtime): Partial<NewFuncti
     ...(of.concurrency === '' ? {} : { MaxConcurrency: Number(of.concurrency) }),
     ...(of.handler === '' ? {} : { Handler: of.handler }),
     ...(of.network === 'none' ? {} : { Network: of.network }),
+    ...(hasHosts(runtime) && hostsOf(of).length > 0 ? { AllowHosts: hostsOf(of) } : {}),
     ...(of.idempotent ? { Idempotent: true } : {}),
+    ...(keepsOutbound(of) ? { IdempotentOutbound: true } : {}),
     ...(of.edge ? { Edge: true } : {}),
     ...(of.isolation === 'kept' ? {} : { Isolation: of.isolation }),
     ...(signature === undefined ? {} : { Signature: signature }),
@@ -102,7 +124,9 @@ export function changedMembers(before: Settings, after: Settings): FunctionPatch
   if (after.handler !== before.handler) patch.Handler = after.handler;
   if (after.image !== before.image) patch.CustomImage = after.image;
   if (after.network !== before.network) patch.Network = after.network;
+  if (hostsOf(after).join() !== hostsOf(before).join()) patch.AllowHosts = hostsOf(after);
   if (after.idempotent !== before.idempotent) patch.Idempotent = after.idempotent;
+  if (keepsOutbound(after) !== keepsOutbound(before)) patch.IdempotentOutbound = keepsOutbound(after);
   if (after.edge !== before.edge) patch.Edge = after.edge;
   if (after.isolation !== before.isolation) patch.Isolation = after.isolation;
   const [from, to] = [signatureOf(before), signatureOf(after)];
@@ -194,6 +218,17 @@ export function LimitFields({ value, onChange, runtime }: FieldsProps): JSX.Elem
           />
         </>
       )}
+      {hasHosts(runtime) && (
+        <TextArea
+          label="Hosts for its requests"
+          mono
+          rows={3}
+          placeholder={'api.example.org\nhttp://10.0.0.7:8080'}
+          hint="One a line; *.example.org is all names below. Without a scheme it is https. Empty: none."
+          value={value.hosts}
+          onChange={(hosts) => set({ hosts })}
+        />
+      )}
       {runtime === 'custom' && (
         <TextField label="Image" mono required value={value.image} onChange={(image) => set({ image })} />
       )}
@@ -212,6 +247,14 @@ export function FlagFields({ value, onChange, runtime }: FieldsProps): JSX.Eleme
         onChange={(idempotent) => set({ idempotent })}
         hint="Equal parameters give an equal result: results are kept, and identical calls run once."
       />
+      {hasHosts(runtime) && value.idempotent && (
+        <Checkbox
+          label="Idempotent, whatever hosts answer"
+          checked={value.idempotentOutbound}
+          onChange={(idempotentOutbound) => set({ idempotentOutbound })}
+          hint="Results of runs that sent requests to hosts are kept as well."
+        />
+      )}
       <Checkbox
         label="Edge"
         checked={value.edge}

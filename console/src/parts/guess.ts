@@ -13,7 +13,6 @@ const NODE_NAMES = [
   'Atomics',
   'BroadcastChannel',
   'EventSource',
-  'Intl',
   'SharedArrayBuffer',
   'WebAssembly',
   'WebSocket',

@@ -17,7 +17,7 @@ export function RunPhases({ run }: { readonly run: Run }): JSX.Element {
     [restLabel, Math.max(rest, 0), 'off'],
   ];
   if (!known) {
-    return <p class="muted">Only a run with a result has phases. This one took {formatDuration(run.total_us)}.</p>;
+    return <p class="muted">A run that did not run here has no phases. This one took {formatDuration(run.total_us)}.</p>;
   }
   let from = 0;
   const spans = phases.map(([label, us, colour]): Span => {

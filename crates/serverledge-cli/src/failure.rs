@@ -71,6 +71,23 @@ impl Failure {
         if is_one { self.hint(hint) } else { self }
     }
 
+    /// Adds the way out of a refusal of this member of a function.
+    pub(crate) fn hint_for_member(self, member: &str, hint: impl Into<String>) -> Self {
+        let begin = format!("invalid {member}: ");
+        let is_one = self.problem.as_deref().is_some_and(|problem| {
+            problem.code == "invalid_member" && problem.detail.starts_with(&begin)
+        });
+        if is_one { self.hint(hint) } else { self }
+    }
+
+    /// The same failure in other words; a problem document stays as it is.
+    pub(crate) fn told(self, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..self
+        }
+    }
+
     /// Adds a longer text under a title, unless it is empty.
     pub(crate) fn section(mut self, title: &'static str, text: &str) -> Self {
         if !text.trim().is_empty() {

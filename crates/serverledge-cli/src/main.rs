@@ -42,6 +42,9 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::normalise::{Grammar, normalise};
 
+/// The standard library's words about a text that is no whole number, which clap repeats.
+const NO_DIGIT: &str = "invalid digit found in string";
+
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let cli = match parse(arguments.iter().cloned()) {
@@ -78,6 +81,9 @@ fn answer_clap(error: &clap::Error) -> Exit {
         && let Some(hint) = parameter_hint(word)
     {
         output::warn(&hint);
+    }
+    if error.kind() == ErrorKind::ValueValidation && error.to_string().contains(NO_DIGIT) {
+        output::warn("\nhint: a whole number is needed");
     }
     if error.use_stderr() {
         Exit::Usage

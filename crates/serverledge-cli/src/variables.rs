@@ -15,6 +15,11 @@ use crate::passwords::{AtTerminal, Person as _};
 /// Longest secret: all of a function's variables together may not be longer.
 const SECRET_BYTES_MAX: usize = 32 * 1024;
 
+/// Before the names of secrets in the arguments of `create` and others.
+const OPTION: &str = "--secret ";
+/// Before those of `secret set`, which are its operands.
+const OPERAND: &str = "";
+
 /// The file that is stdin.
 const STDIN: &str = "-";
 
@@ -111,7 +116,9 @@ pub(crate) fn secrets(
     arguments: &[String],
     source: &dyn SecretSource,
 ) -> Result<SecretValues, Failure> {
-    values(arguments, source, |name| from_env_or_terminal(name, source))
+    values(arguments, OPTION, source, |name| {
+        present(name, source)?.ok_or_else(|| no_value(OPTION, name))
+    })
 }
 
 /// The same, where a single secret may come on stdin as well if there is no terminal.
@@ -120,15 +127,19 @@ pub(crate) fn secrets_or_stdin(
     source: &dyn SecretSource,
 ) -> Result<SecretValues, Failure> {
     let is_alone = arguments.len() == 1;
-    values(arguments, source, |name| match present(name, source)? {
-        Some(value) => Ok(value),
-        None if is_alone => from_file(name, Path::new(STDIN), source),
-        None => Err(no_value(name)),
+    values(arguments, OPERAND, source, |name| {
+        match present(name, source)? {
+            Some(value) => Ok(value),
+            None if is_alone => from_file(name, Path::new(STDIN), source),
+            None => Err(no_value(OPERAND, name)),
+        }
     })
 }
 
+/// The secrets that these arguments name, each behind `before` on the command line.
 fn values(
     arguments: &[String],
+    before: &str,
     source: &dyn SecretSource,
     of_name: impl Fn(&str) -> Result<String, Failure>,
 ) -> Result<SecretValues, Failure> {
@@ -137,11 +148,12 @@ fn values(
             None => (argument.as_str(), of_name(argument)?),
             Some((name, rest)) => match rest.strip_prefix('@') {
                 Some(path) => (name, from_file(name, Path::new(path), source)?),
-                None => return Err(on_the_command_line(name)),
+                None => return Err(on_the_command_line(before, name)),
             },
         };
         if name.is_empty() {
-            return Err(Failure::usage("an argument of --secret names no variable"));
+            return Err(Failure::usage("an argument names no secret")
+                .hint(format!("pass `{before}NAME` or `{before}NAME=@FILE`")));
         }
         Ok((name.to_owned(), value))
     };
@@ -153,16 +165,12 @@ fn values(
 }
 
 /// The value that was given is not repeated.
-fn on_the_command_line(name: &str) -> Failure {
+fn on_the_command_line(before: &str, name: &str) -> Failure {
     let why = "a secret's value does not belong on the command line, where the shell's history and every user of this \
                machine can read it";
-    Failure::usage(format!("--secret {name}=…: {why}")).hint(format!(
-        "export {name} and pass `--secret {name}`, or pass `--secret {name}=@FILE`"
+    Failure::usage(format!("{before}{name}=…: {why}")).hint(format!(
+        "export {name} and pass `{before}{name}`, or pass `{before}{name}=@FILE`"
     ))
-}
-
-fn from_env_or_terminal(name: &str, source: &dyn SecretSource) -> Result<String, Failure> {
-    present(name, source)?.ok_or_else(|| no_value(name))
 }
 
 /// The value of the environment variable, else what the person types; `None` if there is neither.
@@ -197,11 +205,11 @@ fn unreadable(name: &str, path: &Path) -> impl FnOnce(io::Error) -> Failure {
     }
 }
 
-fn no_value(name: &str) -> Failure {
+fn no_value(before: &str, name: &str) -> Failure {
     Failure::usage(format!(
         "the secret {name} has no value: there is no environment variable {name}"
     ))
-    .hint(format!("export {name}, or pass `--secret {name}=@FILE`"))
+    .hint(format!("export {name}, or pass `{before}{name}=@FILE`"))
 }
 
 /// The file's text, or that on stdin, without the line end that editors put at its end. Nothing on stdin is nobody's secret.
@@ -311,6 +319,26 @@ mod tests {
                 .render(false)
                 .contains("NAME=VALUE")
         );
+    }
+
+    #[test]
+    fn operands_have_no_option_before_them() {
+        let told = |arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+            let read = secrets_or_stdin(&arguments, &ScriptedSource(None));
+            read.unwrap_err().render(false)
+        };
+        let shown = told(&["K=hunter2"]);
+        assert!(
+            shown.contains("pass `K`, or pass `K=@FILE`") && !shown.contains("--secret"),
+            "{shown}"
+        );
+        let shown = told(&["UNSET", "OTHER"]);
+        assert!(
+            shown.ends_with("hint: export UNSET, or pass `UNSET=@FILE`"),
+            "{shown}"
+        );
+        assert!(told(&[""]).ends_with("hint: pass `NAME` or `NAME=@FILE`"));
     }
 
     #[test]

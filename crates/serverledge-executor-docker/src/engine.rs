@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use serverledge_core::Progress;
+use serverledge_core::{Progress, causes};
 
 use crate::kind::{EngineKind, Updates};
 use crate::libpod::{self, Info};
@@ -152,6 +152,12 @@ pub(crate) enum EngineError {
     },
 }
 
+/// The cause behind all others. Those before it are about the layers of the client's library.
+fn last_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let last = causes(error).last();
+    last.map_or_else(String::new, ToString::to_string)
+}
+
 /// A way out of what engines refuse for want of a part of their own.
 fn remedy(message: &str) -> &'static str {
     if message.contains("container-init binary not found") {
@@ -250,7 +256,7 @@ impl Engine {
         *self.reached.lock() = None;
         EngineError::Unavailable {
             socket: self.socket.clone(),
-            source,
+            source: last_cause(&*source).into(),
         }
     }
 
@@ -534,6 +540,20 @@ mod tests {
         );
         assert_eq!(found.address("n"), Some([10, 89, 0, 2].into()));
         assert_eq!((found.address("m"), found.address("x")), (None, None));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("client error (Connect)")]
+    struct Connect(#[source] std::io::Error);
+
+    #[test]
+    fn an_engine_that_is_away_is_told_by_the_last_cause() {
+        let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "no such socket");
+        let away = Engine::new("/none.sock".into()).away(Box::new(Connect(gone)));
+        assert_eq!(
+            serverledge_core::error_chain(&away),
+            "no container engine answers at /none.sock: no such socket"
+        );
     }
 
     #[test]

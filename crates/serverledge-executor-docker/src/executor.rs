@@ -572,7 +572,7 @@ pub(crate) fn prepare_error(error: impl Into<FailedStart>) -> PrepareError {
     let (code, message) = match error {
         FailedStart::Launch(LaunchError::Engine(EngineError::Unavailable { socket, source })) => {
             let what = format!(
-                "no container engine (Docker, Podman) answers at {}; start it, name its socket with container.docker_socket, or build the function as WebAssembly",
+                "no container engine answers at {}; start Docker or Podman, set container.docker_socket, or build the function as WebAssembly",
                 socket.display()
             );
             return PrepareError::Unavailable {

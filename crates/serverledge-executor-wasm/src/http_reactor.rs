@@ -5,20 +5,18 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serverledge_core::{InvokeError, Payload, TraceContext};
+use serverledge_wire::guest_message;
 
 use crate::failure::internal_from;
+use crate::guest_headers::{self, shown};
 use crate::http::{json_request, set_trace};
 use crate::program_call::whole;
 
 /// Longest head of a response, as that of a component.
 const HEAD_BYTES_MAX: usize = 128 * 1024;
-/// Bytes of the length before a head.
-const LENGTH_BYTES: usize = 4;
-/// Characters of the guest's own that an error repeats.
-const SHOWN_CHARS_MAX: usize = 256;
 
 /// Headers of a connection, which is not the guest's.
 const OF_CONNECTION: [HeaderName; 7] = [
@@ -80,14 +78,10 @@ pub(crate) async fn read(
 }
 
 fn head(parts: &Parts) -> serde_json::Result<Vec<u8>> {
-    let headers = parts.headers.iter().map(|(name, value)| {
-        let value = value.as_bytes().iter().copied().map(char::from);
-        (name.as_str(), value.collect())
-    });
     serde_json::to_vec(&RequestHead {
         method: parts.method.as_str(),
         url: url(parts),
-        headers: headers.collect(),
+        headers: guest_headers::written(&parts.headers),
     })
 }
 
@@ -127,49 +121,28 @@ fn is_host(text: &str) -> bool {
 }
 
 fn joined(head: &[u8], body: &[u8]) -> Bytes {
-    // A server's limits keep heads far below 2^32.
-    let length = u32::try_from(head.len()).unwrap_or(u32::MAX);
-    let mut joined = Vec::with_capacity(LENGTH_BYTES + head.len() + body.len());
-    joined.extend_from_slice(&length.to_le_bytes());
-    joined.extend_from_slice(head);
+    // A server's limits keep heads far below 4 GiB.
+    let mut joined = guest_message::begin(head, body.len()).unwrap_or_default();
     joined.extend_from_slice(body);
     joined.into()
 }
 
 /// The response that a guest has written. The error is the function's fault.
 pub(crate) fn response(written: &Bytes) -> Result<Response<Bytes>, String> {
-    let short = || malformed("it ends within its head");
-    let length = written.first_chunk::<LENGTH_BYTES>().ok_or_else(short)?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    if length > HEAD_BYTES_MAX {
-        return Err(malformed(&format!(
-            "its head is longer than {HEAD_BYTES_MAX} bytes"
-        )));
-    }
-    let end = length.saturating_add(LENGTH_BYTES);
-    let head = written.get(LENGTH_BYTES..end).ok_or_else(short)?;
+    let (head, body) =
+        guest_message::split(written, HEAD_BYTES_MAX).map_err(|fault| malformed(&fault))?;
     let head: ResponseHead = serde_json::from_slice(head)
         .map_err(|fault| malformed(&format!("its head: {}", shown(&fault.to_string()))))?;
     let status = StatusCode::from_u16(head.status)
         .map_err(|_| malformed(&format!("{} is no status", head.status)))?;
-    let mut response = Response::new(written.slice(end..));
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers(&head.headers)?;
     Ok(response)
 }
 
 fn headers(list: &[(String, String)]) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in list {
-        let key = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| malformed(&format!("{:?} is no name of a header", shown(name))))?;
-        let value = header_value(value).ok_or_else(|| {
-            malformed(&format!("the header {key} has a value that cannot be sent"))
-        })?;
-        headers
-            .try_append(key, value)
-            .map_err(|_| malformed("it has too many headers"))?;
-    }
+    let mut headers = guest_headers::read(list).map_err(|fault| malformed(&fault))?;
     for name in named_by_connection(&headers).iter().chain(&OF_CONNECTION) {
         headers.remove(name);
     }
@@ -186,23 +159,13 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-fn header_value(text: &str) -> Option<HeaderValue> {
-    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
-    HeaderValue::from_bytes(&bytes?).ok()
-}
-
 fn malformed(what: &str) -> String {
     format!("the function's response is malformed: {what}")
 }
 
-/// The beginning of what a guest has written.
-fn shown(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS_MAX).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{HeaderValue, Request};
     use http_body_util::{BodyExt as _, Full};
     use serverledge_core::HttpBody;
 

@@ -30,6 +30,7 @@ mod exports;
 mod failure;
 mod files;
 mod freeze;
+mod guest_headers;
 mod http;
 mod http_reactor;
 mod inspect;

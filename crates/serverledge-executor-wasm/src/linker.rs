@@ -181,20 +181,12 @@ async fn call(
         ));
     };
     let calling = host.call(&name, Bytes::from(params));
-    Ok(match awaited(guest.as_context_mut(), calling).await {
-        Ok(bytes) => Reply {
-            bytes,
-            is_error: false,
-        },
-        Err(fault) => error(fault.code(), &fault.message()),
-    })
+    let called = awaited(guest.as_context_mut(), calling).await;
+    Ok(replied(called, |fault| (fault.code(), fault.message())))
 }
 
 async fn send(guest: &mut Caller<'_, CoreGuest>, request: (u32, u32)) -> Result<Reply, Stop> {
-    let request = {
-        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(SEND))?;
-        copy(memory, request, REQUEST_BYTES_MAX, SEND)?
-    };
+    let request = whole_request(guest, request, SEND)?;
     let Some(host) = guest.data().host() else {
         return Ok(error(
             "not_running",
@@ -204,46 +196,52 @@ async fn send(guest: &mut Caller<'_, CoreGuest>, request: (u32, u32)) -> Result<
     let response_bytes_max = guest.data().stdout_max;
     let sent = match request {
         Some(request) => {
-            let request = Bytes::from(request);
             let sending = core_outbound::send(&*host, &request, response_bytes_max);
             awaited(guest.as_context_mut(), sending).await
         }
         None => Err(SendError::TooLarge(REQUEST_BYTES_MAX)),
     };
-    Ok(match sent {
-        Ok(bytes) => Reply {
-            bytes,
-            is_error: false,
-        },
-        Err(fault) => error(fault.code(), &fault.to_string()),
-    })
+    Ok(replied(sent, |fault| (fault.code(), fault.to_string())))
 }
 
 async fn kv(guest: &mut Caller<'_, CoreGuest>, request: (u32, u32)) -> Result<Reply, Stop> {
-    let request = {
-        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(KV))?;
-        copy(memory, request, REQUEST_BYTES_MAX, KV)?
-    };
+    let request = whole_request(guest, request, KV)?;
     let Some(host) = guest.data().host() else {
         return Ok(error(
             "not_running",
             "stores cannot be reached while the function is being loaded",
         ));
     };
-    let replied = match request {
-        Some(request) => {
-            let request = Bytes::from(request);
-            awaited(guest.as_context_mut(), core_state::apply(&*host, &request)).await
-        }
+    let done = match request {
+        Some(request) => awaited(guest.as_context_mut(), core_state::apply(&*host, &request)).await,
         None => Err(StateCallError::TooLarge(REQUEST_BYTES_MAX)),
     };
-    Ok(match replied {
+    Ok(replied(done, |fault| (fault.code(), fault.to_string())))
+}
+
+/// The request of a guest in one piece; `None` if it is too long.
+fn whole_request(
+    guest: &mut Caller<'_, CoreGuest>,
+    request: (u32, u32),
+    function: &'static str,
+) -> Result<Option<Bytes>, Stop> {
+    let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(function))?;
+    let request = copy(memory, request, REQUEST_BYTES_MAX, function)?;
+    Ok(request.map(Bytes::from))
+}
+
+/// The reply of a host function: the outcome, or the code and the message of its error.
+fn replied<E>(outcome: Result<Bytes, E>, told: impl FnOnce(&E) -> (&'static str, String)) -> Reply {
+    match outcome {
         Ok(bytes) => Reply {
             bytes,
             is_error: false,
         },
-        Err(fault) => error(fault.code(), &fault.to_string()),
-    })
+        Err(fault) => {
+            let (code, message) = told(&fault);
+            error(code, &message)
+        }
+    }
 }
 
 /// The reply that was kept, which it is no longer.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use serverledge_core::Accounts as _;
 use serverledge_core::kv::Revision;
 use serverledge_platform::{Deleted, Platform};
-use serverledge_registry::{AppStore, FunctionStore};
+use serverledge_registry::{AppStore, FunctionStore, Stores};
 
 use crate::applications::Apps;
 use crate::background::Background;
@@ -29,6 +29,7 @@ pub(crate) struct AccountsWorker {
     apps: Arc<Apps>,
     functions: FunctionStore,
     app_store: AppStore,
+    stores: Stores,
     auth_required: bool,
     background: Background,
 }
@@ -40,6 +41,7 @@ impl AccountsWorker {
             apps,
             functions: base.store,
             app_store: base.app_store,
+            stores: base.state.stores(),
             auth_required: config.auth.enabled,
             background: base.background,
         }
@@ -66,6 +68,7 @@ impl AccountsWorker {
             platform: Platform::clone(&self.accounts),
             functions: self.functions.clone(),
             apps: self.app_store.clone(),
+            stores: self.stores.clone(),
         };
         self.background
             .spawn(async move { admin::serve(desk, &data_dir).await });

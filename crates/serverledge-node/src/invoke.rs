@@ -12,12 +12,12 @@ use serverledge_core::{
     InvokeError, Isolation, Link, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime,
     Sandbox, SpaceId, StartError, Started, TraceId,
 };
-use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample, SandboxId};
+use serverledge_scheduler::{Arrival, QosClass, Ran, Sample, SandboxId};
 use serverledge_wire::events::SandboxEvent;
 
+use self::attempts::{AttemptFailure, Attempts, LOST_MAX, Times};
 use self::errors::{
-    dead_sandboxes, ended_before_its_call, exhausted, internal, invocation_error, is_elsewhere,
-    no_executor, trace,
+    dead_sandboxes, exhausted, internal, invocation_error, is_elsewhere, no_executor, trace,
 };
 use self::guarded_body::GuardedBody;
 use self::guarded_body::until_its_end;
@@ -46,6 +46,7 @@ use crate::runs::shown::is_under_test;
 use crate::state::StateService;
 use crate::telemetry::Sampler;
 
+mod attempts;
 mod errors;
 pub(crate) mod guarded_body;
 mod host;
@@ -57,16 +58,6 @@ pub(crate) mod result_cache;
 #[cfg(test)]
 mod tests;
 mod unprepared;
-
-/// Most dead sandboxes that a call meets before it gives up: as many as a node may have, since a restarted engine ends
-/// all of them.
-const SANDBOXES_TRIED_MAX: u32 = 256;
-
-/// Sandboxes started for a call and found dead at once, after the first: such a function would be started for ever.
-const FRESH_TRIED_MAX: u32 = 1;
-
-/// Most times that a preparation may be lost during one call: once, because it was damaged or swept.
-const LOST_MAX: u32 = 2;
 
 /// Time by which a callee outlives its caller, if it is not dropped with it, on another node for instance. If both
 /// ended at the same moment, chance would decide whether the caller meets its own limit or gets its callee's error.
@@ -93,27 +84,6 @@ pub(crate) struct Invoker {
     isolation: Isolation,
 }
 
-/// The reason why an attempt gave no result.
-enum AttemptFailure {
-    /// The sandbox was dead before; another may do. `warm`: whether it had served before.
-    Gone { warm: bool },
-    /// The version is not prepared here: the call as it was, and the error that it would get.
-    Unprepared(Box<ResolvedCall>, InvocationError),
-    /// Its sandbox could not be started, while the function has others: the call as it was, and the error.
-    NotStarted(Box<ResolvedCall>, InvocationError),
-    /// The failure is the outcome.
-    Failed(InvocationError),
-}
-
-impl AttemptFailure {
-    fn into_error(self) -> InvocationError {
-        match self {
-            Self::Gone { .. } => dead_sandboxes(),
-            Self::Unprepared(_, error) | Self::NotStarted(_, error) | Self::Failed(error) => error,
-        }
-    }
-}
-
 /// The sandbox of a call that may run.
 struct FoundSandbox {
     lease: LeaseGuard,
@@ -137,24 +107,6 @@ impl CallSandbox {
             Self::Pooled(sandbox) => sandbox.as_ref(),
         }
     }
-}
-
-/// The attempts at a call so far.
-struct Attempts {
-    /// The time at which it first asked for resources.
-    asked: Instant,
-    /// The peers that did not take it.
-    peers: Vec<PeerId>,
-    /// Whether some peer lacks its version, now or any more.
-    other_version: bool,
-    /// Whether it is to run here, whatever the policy says.
-    here: bool,
-    dead: u32,
-    /// Number of those that were started for this call.
-    fresh: u32,
-    lost: u32,
-    /// The error of a start that failed, while the function had other sandboxes to wait for.
-    not_started: Option<InvocationError>,
 }
 
 #[async_trait]
@@ -521,7 +473,7 @@ impl Invoker {
         lease: LeaseGuard,
         asked: Instant,
     ) -> Result<Report, AttemptFailure> {
-        let begun = now();
+        let times = Times::admitted(request.call.arrived, asked, now());
         let FoundSandbox {
             mut lease,
             sandbox,
@@ -536,12 +488,17 @@ impl Invoker {
                 let error = self.with_log(&request, error);
                 return Err(AttemptFailure::NotStarted(Box::new(request), error));
             }
-            Err(error) => return Err(AttemptFailure::Failed(self.with_log(&request, error))),
+            Err(error) => {
+                request.failed.set(times.started(now()).until(now()));
+                return Err(AttemptFailure::Failed(self.with_log(&request, error)));
+            }
         };
-        let running = now();
-        // Whoever took another sandbox than it started has waited in line.
-        let admitted = if moved { running } else { begun };
-        let arrived = request.call.arrived;
+        let mut times = times.started(now());
+        if moved {
+            // Whoever took another sandbox than it started has waited in line.
+            times.admitted = times.running;
+        }
+        let failed = Arc::clone(&request.failed);
         let entry = Arc::clone(&request.entry);
         let id = request.call.id;
         lease.enters();
@@ -549,17 +506,14 @@ impl Invoker {
             .run_in_sandbox(sandbox.get(), request, lease.held())
             .await;
         lease.leaves(sandbox.get().reuse());
+        let phases = times.until(now());
         let outcome = outcome.map_err(|error| match error {
             InvokeError::Gone => AttemptFailure::Gone { warm },
-            other => AttemptFailure::Failed(invocation_error(other, &memo)),
+            other => {
+                failed.set(phases);
+                AttemptFailure::Failed(invocation_error(other, &memo))
+            }
         })?;
-        let times = Times {
-            arrived,
-            asked,
-            admitted,
-            running,
-        };
-        let phases = times.until(now());
         let reply = match (outcome.reply, outcome.rest) {
             (Reply::Http(response), None) => {
                 self.counted(&entry, &phases, warm, None);
@@ -843,26 +797,6 @@ impl CallTarget for Invoker {
     }
 }
 
-/// The times of an invocation's stages.
-#[derive(Clone, Copy)]
-struct Times {
-    arrived: Instant,
-    asked: Instant,
-    admitted: Instant,
-    running: Instant,
-}
-
-impl Times {
-    fn until(&self, ended: Instant) -> Phases {
-        Phases {
-            queue: self.admitted.saturating_duration_since(self.asked),
-            start: self.running.saturating_duration_since(self.admitted),
-            execution: ended.saturating_duration_since(self.running),
-            total: ended.saturating_duration_since(self.arrived),
-        }
-    }
-}
-
 /// The placement of a call.
 enum Placement {
     Here(LeaseGuard),
@@ -870,40 +804,4 @@ enum Placement {
     Ran(Report),
     /// The call has not run yet.
     Again,
-}
-
-impl Attempts {
-    fn new(asked: Instant) -> Self {
-        Self {
-            asked,
-            peers: Vec::new(),
-            other_version: false,
-            here: false,
-            dead: 0,
-            fresh: 0,
-            lost: 0,
-            not_started: None,
-        }
-    }
-
-    /// The error of a call that got no place: it is there because a start failed, if one did.
-    fn cause(&mut self, refused: InvocationError) -> InvocationError {
-        match refused {
-            InvocationError::Overloaded { .. } => self.not_started.take().unwrap_or(refused),
-            _ => refused,
-        }
-    }
-
-    /// Notes that a sandbox was dead before the call.
-    fn found_dead(&mut self, warm: bool) -> Result<(), InvocationError> {
-        self.dead += 1;
-        self.fresh += u32::from(!warm);
-        if self.fresh > FRESH_TRIED_MAX {
-            return Err(ended_before_its_call());
-        }
-        if self.dead >= SANDBOXES_TRIED_MAX {
-            return Err(dead_sandboxes());
-        }
-        Ok(())
-    }
 }

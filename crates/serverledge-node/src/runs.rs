@@ -24,6 +24,7 @@ use crate::functions::spaces::Spaces;
 use crate::invoke::request::ResolvedCall;
 use crate::telemetry::{RunSpan, Telemetry};
 
+mod body_size;
 pub(crate) mod history;
 pub(crate) mod reader;
 pub(crate) mod record;
@@ -51,7 +52,12 @@ struct BegunRun {
     params_bytes: u64,
     propagated: Option<Arc<PropagatedContext>>,
     request_log: Option<Arc<RequestLog>>,
+    failed: Arc<FailedPhases>,
 }
+
+/// The phases of a run that failed on this node, from whoever ran it for whoever records it; empty if it did not.
+#[derive(Debug, Default)]
+pub(crate) struct FailedPhases(Mutex<Option<Phases>>);
 
 /// The recorder of runs.
 pub(crate) struct RunRecorder {
@@ -69,11 +75,20 @@ impl std::fmt::Debug for RunRecorder {
     }
 }
 
+// === impl FailedPhases ===
+
+impl FailedPhases {
+    /// Notes those of the latest attempt.
+    pub(crate) fn set(&self, phases: Phases) {
+        *self.0.lock() = Some(phases);
+    }
+}
+
 // === impl RunInProgress ===
 
 impl RunInProgress<'_> {
-    /// Records the outcome.
-    pub(crate) fn ended(mut self, outcome: &Result<Report, InvocationError>) {
+    /// Records the outcome. A response whose length is not known counts its bytes from here on.
+    pub(crate) fn ended(mut self, outcome: &mut Result<Report, InvocationError>) {
         let Some(begun) = self.begun.take() else {
             return;
         };
@@ -105,7 +120,7 @@ impl BegunRun {
         let total = now().saturating_duration_since(self.arrived);
         let phases = Phases {
             total,
-            ..Phases::default()
+            ..self.failed.0.lock().unwrap_or_default()
         };
         self.run(recorder, phases, unix_ms())
     }
@@ -132,6 +147,7 @@ impl BegunRun {
             ran_on: None,
             params_bytes: self.params_bytes,
             result_bytes: 0,
+            streamed: None,
             propagated: self.propagated,
             requests: self.request_log.filter(|log| log.record()),
         }
@@ -162,7 +178,9 @@ impl RunRecorder {
         let call = &request.call;
         let params_bytes = match &call.payload {
             Payload::Json(params) => params.len() as u64,
-            Payload::Http(_) => 0,
+            Payload::Http(request) => {
+                body_size::known(request.headers(), request.body()).unwrap_or_default()
+            }
         };
         RunInProgress {
             recorder: self,
@@ -176,6 +194,7 @@ impl RunRecorder {
                 params_bytes,
                 propagated: call.context.propagated.clone(),
                 request_log: request.request_log.clone(),
+                failed: Arc::clone(&request.failed),
             }),
         }
     }
@@ -192,7 +211,7 @@ impl RunRecorder {
     }
 
     /// Most calls of a busy node come to nothing but counts.
-    fn completed(&self, begun: BegunRun, report: &Report) {
+    fn completed(&self, begun: BegunRun, report: &mut Report) {
         let ended_unix_ms = unix_ms();
         let (phases, cache) = (report.phases, report.memo.source);
         let observation = Observation {
@@ -212,8 +231,12 @@ impl RunRecorder {
         let mut run = begun.run(self, phases, ended_unix_ms);
         run.warm = report.warm;
         run.cache = cache;
-        if let Reply::Json(result) = &report.reply {
-            run.result_bytes = result.len() as u64;
+        match &mut report.reply {
+            Reply::Json(result) => run.result_bytes = result.len() as u64,
+            Reply::Http(response) => match body_size::known(response.headers(), response.body()) {
+                Some(bytes) => run.result_bytes = bytes,
+                None => run.streamed = Some(body_size::count(response.body_mut())),
+            },
         }
         if let Some(remote) = &report.remote {
             run.ran_on = Some(format!("{}/{}", remote.area, remote.node).into());

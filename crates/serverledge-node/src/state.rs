@@ -52,6 +52,11 @@ impl StateService {
         }
     }
 
+    /// The stores themselves, without limits and rates.
+    pub(crate) fn stores(&self) -> Stores {
+        self.stores.clone()
+    }
+
     /// Carries out an operation on a store of a space.
     pub(crate) async fn apply(
         &self,
@@ -93,14 +98,6 @@ impl StateService {
         let took = now().saturating_duration_since(begun);
         self.metrics.state.ended(operation, &outcome, took);
         outcome
-    }
-
-    /// Deletes all stores of a space. Done twice, it is done once.
-    ///
-    /// # Errors
-    /// The registry's errors; the call can be repeated.
-    pub(crate) async fn remove_space(&self, space: &SpaceId) -> Result<(), StateError> {
-        self.stores.remove_space(space).await
     }
 
     /// Deletes entries that have outlived their time, again and again. Several nodes may do so at once. Runs for ever.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serverledge_core::kv::KvError;
-use serverledge_core::{Digest, SpaceId, error_chain, whole_millis};
-use serverledge_registry::{AppStore, FunctionStore, InvocationStore, Retention};
+use serverledge_core::{Digest, error_chain, whole_millis};
+use serverledge_registry::{AppStore, Deletion, FunctionStore, InvocationStore, Retention};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -17,7 +17,6 @@ use crate::config::Config;
 use crate::executors::Executors;
 use crate::functions::Functions;
 use crate::program::foundation::Foundation;
-use crate::state::StateService;
 
 /// Time between two sweeps of unneeded results, code and machine code.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
@@ -33,8 +32,6 @@ pub(crate) struct Sweeper {
     store: FunctionStore,
     app_store: AppStore,
     invocations: InvocationStore,
-    /// The stores of functions, of which deleted spaces keep none.
-    state: Arc<StateService>,
     /// The lifetimes of stored outcomes.
     retention: Retention,
     /// The lifetime of the mark of a deleted space.
@@ -51,7 +48,6 @@ impl Sweeper {
             store: base.store,
             app_store: base.app_store,
             invocations: base.invocations,
-            state: base.state,
             retention: retention(&config.asynchronous),
             mark_kept_ms: whole_millis(mark_kept(config)),
             soon: base.sweep_soon,
@@ -111,34 +107,31 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Sweeps deleted spaces, and removes the marks that have expired.
+    /// Sweeps deleted spaces, and removes the marks that have expired. One that cannot be swept now does not keep the
+    /// others waiting.
     pub(crate) async fn sweep_deleted_spaces(&self, now_unix_ms: u64) -> Result<(), KvError> {
         for deletion in self.app_store.deletions().await? {
-            if !deletion.record.swept {
-                if self.is_emptied(&deletion.space).await {
-                    self.app_store.finish_deletion(&deletion).await?;
-                }
-            } else if now_unix_ms.saturating_sub(deletion.record.deleted_unix_ms)
-                > self.mark_kept_ms
-            {
-                self.app_store.forget_deletion(&deletion.space).await?;
+            if let Err(error) = self.sweep_deleted_space(&deletion, now_unix_ms).await {
+                let error = error_chain(&*error);
+                tracing::warn!(space = %deletion.space, error, "failed to sweep a deleted space");
             }
         }
         Ok(())
     }
 
-    /// Removes the dead letters and the stores of a deleted space; returns whether none is left.
-    async fn is_emptied(&self, space: &SpaceId) -> bool {
-        if let Err(error) = self.invocations.purge_all(space).await {
-            tracing::warn!(%space, %error, "failed to remove dead letters of a deleted space");
-            return false;
+    /// Removes what is left of a deleted space, or its mark, once that has expired.
+    async fn sweep_deleted_space(
+        &self,
+        deletion: &Deletion,
+        now_unix_ms: u64,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if !deletion.record.swept {
+            self.invocations.purge_all(&deletion.space).await?;
+            self.app_store.finish_deletion(deletion).await?;
+        } else if now_unix_ms.saturating_sub(deletion.record.deleted_unix_ms) > self.mark_kept_ms {
+            self.app_store.forget_deletion(&deletion.space).await?;
         }
-        if let Err(error) = self.state.remove_space(space).await {
-            let error = error_chain(&error);
-            tracing::warn!(%space, error, "failed to remove the stores of a deleted space");
-            return false;
-        }
-        true
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ pub mod edge;
 pub mod endpoint_body;
 pub mod events;
 pub mod function;
+pub mod guest_message;
 pub mod header;
 pub mod hosting;
 pub mod invocations;

@@ -34,7 +34,7 @@ pub struct RunInfo {
     pub queue_us: u64,
     /// Starting the sandbox.
     pub start_us: u64,
-    /// Running the function.
+    /// Running the function. Of a run that failed on another node, 0.
     pub execution_us: u64,
     /// From arrival to the reply.
     pub total_us: u64,
@@ -46,9 +46,9 @@ pub struct RunInfo {
     pub node: String,
     /// The node that ran it, as `area/name`.
     pub ran_on: String,
-    /// Length of the parameters, where they are JSON.
+    /// Length of the parameters, or of the request's body where that is known before it is read.
     pub params_bytes: u64,
-    /// Length of the result, where it is JSON.
+    /// Length of the result, or of the response's body; while one of unknown length is sent, as much as was read of it.
     pub result_bytes: u64,
     /// The account that asked, if the node knows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

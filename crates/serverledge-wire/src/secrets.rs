@@ -72,9 +72,7 @@ fn hosts_of(
     values: &BTreeMap<String, String>,
     outbound: &BTreeSet<HostRule>,
 ) -> Result<BTreeSet<HostRule>, String> {
-    let value = values
-        .get(name)
-        .ok_or("there is no secret of this name (Secrets)")?;
+    let value = values.get(name).ok_or_else(|| no_secret(values))?;
     let is_sendable = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
     if !value.bytes().all(is_sendable) {
         return Err(
@@ -92,17 +90,36 @@ fn hosts_of(
             "{count} hosts; at most {OUTBOUND_HOSTS_MAX} are allowed"
         ));
     }
-    let rules: BTreeSet<HostRule> = hosts
+    hosts
         .iter()
-        .map(|text| outbound::rule(text))
-        .collect::<Result<_, _>>()?;
-    let covered = |rule: &HostRule| outbound.iter().any(|allowed| allowed.covers(rule));
-    match rules.iter().find(|rule| !covered(rule)) {
-        Some(rule) => Err(format!(
-            "the function may send no requests to {rule} (AllowHosts)"
-        )),
-        None => Ok(rules),
+        .map(|text| allowed_rule(text, outbound))
+        .collect()
+}
+
+/// There is none of the name; those that there are.
+fn no_secret(values: &BTreeMap<String, String>) -> String {
+    let names: Vec<String> = values.keys().map(|name| format!("{name:?}")).collect();
+    let there = match names.as_slice() {
+        [] => "the function has none".to_owned(),
+        names => format!("the function's are {}", names.join(", ")),
+    };
+    format!("there is no secret of this name (Secrets); {there}")
+}
+
+/// The rule of this text, which the function's own hosts have to cover.
+fn allowed_rule(text: &str, outbound: &BTreeSet<HostRule>) -> Result<HostRule, String> {
+    let rule = outbound::rule(text)?;
+    if outbound.iter().any(|allowed| allowed.covers(&rule)) {
+        return Ok(rule);
     }
+    let assumed = if text.contains("://") {
+        ""
+    } else {
+        "; a host without a scheme is meant with https"
+    };
+    Err(format!(
+        "the function may send no requests to {rule} (AllowHosts){assumed}"
+    ))
 }
 
 /// The texts of the hosts of each secret.
@@ -210,7 +227,7 @@ mod tests {
         for (members, told) in [
             (
                 r#""OTHER":["api.example.org"]"#,
-                r#""OTHER": there is no secret of this name (Secrets)"#,
+                r#""OTHER": there is no secret of this name (Secrets); the function's are "KEY", "LINES""#,
             ),
             (
                 r#""KEY":[]"#,
@@ -222,7 +239,7 @@ mod tests {
             ),
             (
                 r#""KEY":["*"]"#,
-                r#""KEY": the function may send no requests to https://* (AllowHosts)"#,
+                r#""KEY": the function may send no requests to https://* (AllowHosts); a host without a scheme is meant with https"#,
             ),
             (
                 r#""KEY":["a b"]"#,

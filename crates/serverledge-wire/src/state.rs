@@ -9,11 +9,10 @@ use serverledge_core::{
     StateError, StateKey, StateOp, StatePage, StateReply, StateVersion, StoreName,
 };
 
+use crate::guest_message;
+
 /// Longest head of a request: a key, a prefix and a cursor with every byte escaped are far shorter.
 pub const STATE_HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of the length before a head.
-const LENGTH_BYTES: usize = 4;
 
 /// The reason why a request is no operation on a store.
 #[derive(Debug, thiserror::Error)]
@@ -174,19 +173,11 @@ impl StateRequestHead {
 /// # Errors
 /// [`StateRequestError`] names the member or the rule.
 pub fn read_request(message: &Bytes) -> Result<(StoreName, StateOp), StateRequestError> {
-    let short = || StateRequestError::Malformed("it ends within its head".to_owned());
-    let length = message.first_chunk::<LENGTH_BYTES>().ok_or_else(short)?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-    if length > STATE_HEAD_BYTES_MAX {
-        return Err(StateRequestError::Malformed(format!(
-            "its head is longer than {STATE_HEAD_BYTES_MAX} bytes"
-        )));
-    }
-    let end = length.saturating_add(LENGTH_BYTES);
-    let head = message.get(LENGTH_BYTES..end).ok_or_else(short)?;
+    let (head, value) = guest_message::split(message, STATE_HEAD_BYTES_MAX)
+        .map_err(StateRequestError::Malformed)?;
     let head: StateRequestHead = serde_json::from_slice(head)
         .map_err(|fault| StateRequestError::Malformed(format!("its head: {fault}")))?;
-    let (store, op) = head.into_op(message.slice(end..))?;
+    let (store, op) = head.into_op(value)?;
     let store = store.map_or(Ok(StoreName::default()), |name| name.parse())?;
     Ok((store, op))
 }
@@ -222,10 +213,8 @@ pub fn write_reply(reply: &StateReply) -> Bytes {
         },
     };
     let head = serde_json::to_vec(&head).expect("heads have string keys and no failing serializer");
-    let length = u32::try_from(head.len()).expect("a page of keys is far below 4 GiB");
-    let mut message = Vec::with_capacity(LENGTH_BYTES + head.len() + value.len());
-    message.extend_from_slice(&length.to_le_bytes());
-    message.extend_from_slice(&head);
+    let begun = guest_message::begin(&head, value.len());
+    let mut message = begun.expect("a page of keys is far below 4 GiB");
     message.extend_from_slice(value);
     message.into()
 }

@@ -68,6 +68,33 @@ fn header<'a>(response: &'a Response, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// The record of a run knows the sizes of both bodies, and how long a run took that failed.
+#[test]
+fn runs_are_recorded_with_their_sizes_and_times() -> Result<()> {
+    let node = with_app(Setup::new()?)?;
+    let latest = || -> Result<Value> {
+        let list = node.get("/invocations?function=app&limit=1")?.json()?;
+        Ok(list["runs"][0].clone())
+    };
+    let request = Request::new("POST", "/fn/app/reversed").body("12345");
+    assert_eq!(node.ask(&request)?.text(), "54321");
+    let run = latest()?;
+    assert_eq!(
+        (&run["params_bytes"], &run["result_bytes"]),
+        (&json!(5), &json!(5)),
+        "{run}"
+    );
+    assert_eq!(node.get("/fn/app/throws")?.status, 502);
+    let run = latest()?;
+    assert_eq!(run["status"], "failed", "{run}");
+    let micros = |member: &str| run[member].as_u64().unwrap_or_default();
+    ensure!(
+        (1..=micros("total_us")).contains(&micros("execution_us")),
+        "{run}"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_request_goes_in_and_a_response_comes_out() -> Result<()> {
     let node = with_app(Setup::new()?)?;

@@ -92,7 +92,9 @@ function Marks({
   return (
     <>
       <Badge tone="info">{of.Runtime}</Badge>
-      {of.Idempotent && <Badge tone="off">idempotent</Badge>}
+      {of.Idempotent && (
+        <Badge tone="off">{of.IdempotentOutbound === true ? 'idempotent, with requests' : 'idempotent'}</Badge>
+      )}
       {of.Edge && <Badge tone="off">edge</Badge>}
       {codeBytes !== undefined && (
         <span class="muted">

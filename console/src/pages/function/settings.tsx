@@ -109,6 +109,9 @@ const ARCHS = [
   ['arm64', 'arm64 alone'],
 ] as const;
 
+/** Members whose change makes no new version. */
+const UNVERSIONED = ['Idempotent', 'IdempotentOutbound', 'Edge', 'Isolation', 'Signature', 'SupportedArchs'];
+
 function General(props: FunctionTabProps): JSX.Element {
   const { info, name, app } = props;
   const before = useMemo(() => settingsOf(info), [info]);
@@ -124,7 +127,7 @@ function General(props: FunctionTabProps): JSX.Element {
   const isWasm = info.Runtime === 'wasm';
   const faulty = isWasm && firstFault(programFaults(value)) !== undefined;
   const newVersion = Object.keys(patch).some(
-    (member) => !['Idempotent', 'Edge', 'Isolation', 'Signature', 'SupportedArchs'].includes(member),
+    (member) => !UNVERSIONED.includes(member),
   );
   return (
     <form
@@ -212,6 +215,9 @@ function Variables(props: FunctionTabProps & { readonly secret?: boolean }): JSX
             {names.map((one) => (
               <li key={one} class="row">
                 <code class={gone.includes(one) ? 'struck' : undefined}>{one}</code>
+                {secret && info.SecretHosts?.[one] !== undefined && (
+                  <span class="muted">for {info.SecretHosts[one].join(', ')}</span>
+                )}
                 {!list.some((other) => other.name === one) && (
                   <Button
                     small

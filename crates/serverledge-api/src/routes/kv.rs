@@ -17,7 +17,9 @@ use serverledge_wire::kv::{
 use serverledge_wire::problem::Problem;
 
 use crate::request::api_request::ApiRequest;
+use crate::request::context::RequestContext;
 use crate::request::query::{malformed, members};
+use crate::request::state::AppState;
 use crate::response::problem::{ApiError, ApiResult};
 use crate::response::{reply, untrusted};
 
@@ -86,12 +88,7 @@ pub(crate) async fn list(
 ) -> ApiResult {
     let store: StoreName = segment.parse()?;
     let op = listing(parts.uri.query().unwrap_or_default())?;
-    match state
-        .backend
-        .state
-        .kv(&context.caller.space, &store, op)
-        .await?
-    {
+    match apply(&state, &context, &store, op).await? {
         StateReply::Keys(page) => Ok(reply::json(&KvKeys::from(page))),
         _ => Err(unexpected()),
     }
@@ -149,8 +146,7 @@ pub(crate) async fn get(
 ) -> ApiResult {
     let (store, key) = place(&parts)?;
     let op = StateOp::Get { key: key.clone() };
-    let stores = &state.backend.state;
-    match stores.kv(&context.caller.space, &store, op).await? {
+    match apply(&state, &context, &store, op).await? {
         StateReply::Entry(Some(entry)) => Ok(value_response(&parts.headers, entry)),
         StateReply::Entry(None) => Err(not_found(&store, &key)),
         _ => Err(unexpected()),
@@ -196,11 +192,12 @@ pub(crate) async fn put(
         .bodies
         .bytes(&parts.headers, body, KV_BODY_BYTES_MAX)
         .await?;
+    let is_absent = expected == Expectation::Absent;
     let expected = match expected {
         Expectation::Any => None,
         Expectation::Absent => Some(None),
         Expectation::Version(version) => Some(Some(version)),
-        Expectation::Impossible => return Err(changed(&key)),
+        Expectation::Impossible => return Err(changed(&key, false)),
     };
     let op = match expected {
         None => StateOp::Set {
@@ -215,15 +212,13 @@ pub(crate) async fn put(
             ttl,
         },
     };
-    let stores = &state.backend.state;
-    let outcome = stores.kv(&context.caller.space, &store, op).await;
-    match outcome.map_err(ApiError::kv_write)? {
+    match apply(&state, &context, &store, op).await? {
         StateReply::Written(version) | StateReply::Swapped(Some(version)) => {
             let mut response = reply::no_content();
             response.headers_mut().extend(etag(version));
             Ok(response)
         }
-        StateReply::Swapped(None) => Err(changed(&key)),
+        StateReply::Swapped(None) => Err(changed(&key, is_absent)),
         _ => Err(unexpected()),
     }
 }
@@ -253,9 +248,7 @@ pub(crate) async fn delete(
     let (store, key) = place(&parts)?;
     no_condition(&parts.headers)?;
     let op = StateOp::Delete { key: key.clone() };
-    let stores = &state.backend.state;
-    let outcome = stores.kv(&context.caller.space, &store, op).await;
-    match outcome.map_err(ApiError::kv_write)? {
+    match apply(&state, &context, &store, op).await? {
         StateReply::Deleted(true) => Ok(reply::no_content()),
         StateReply::Deleted(false) => Err(not_found(&store, &key)),
         _ => Err(unexpected()),
@@ -292,12 +285,26 @@ pub(crate) async fn increment(
     let by = summand(parts.uri.query().unwrap_or_default())?;
     no_condition(&parts.headers)?;
     let op = StateOp::Increment { key, by };
-    let stores = &state.backend.state;
-    let outcome = stores.kv(&context.caller.space, &store, op).await;
-    match outcome.map_err(ApiError::kv_write)? {
+    match apply(&state, &context, &store, op).await? {
         StateReply::Number(value) => Ok(reply::json(&KvNumber { value })),
         _ => Err(unexpected()),
     }
+}
+
+/// Carries out an operation on a store of the caller's space.
+async fn apply(
+    state: &AppState,
+    context: &RequestContext,
+    store: &StoreName,
+    op: StateOp,
+) -> Result<StateReply, ApiError> {
+    let writes = op.writes();
+    let stores = &state.backend.state;
+    let outcome = stores.kv(&context.caller.space, store, op).await;
+    outcome.map_err(|error| match writes {
+        true => ApiError::kv_write(error),
+        false => error.into(),
+    })
 }
 
 /// The store and the key that a path names. The key is all that follows the store, so a slash is a part of it.
@@ -445,11 +452,14 @@ fn not_found(store: &StoreName, key: &StateKey) -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "kv_not_found", detail)
 }
 
-fn changed(key: &StateKey) -> ApiError {
-    let detail = format!(
-        "the entry {:?} is not as expected: read it again",
-        key.as_str()
-    );
+/// An entry that is not as a write expects it; `is_absent`: none was expected.
+fn changed(key: &StateKey, is_absent: bool) -> ApiError {
+    let key = key.as_str();
+    let detail = if is_absent {
+        format!("the entry {key:?} exists already: nothing was written")
+    } else {
+        format!("the entry {key:?} is not as expected: read it again")
+    };
     ApiError::new(StatusCode::PRECONDITION_FAILED, "kv_changed", detail)
 }
 

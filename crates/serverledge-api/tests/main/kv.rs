@@ -177,6 +177,11 @@ async fn a_write_may_have_a_condition() {
         );
     }
     assert_eq!(value(&app, uri).await, "two");
+    let asked = with(request(&Method::PUT, uri, "x"), &[("if-none-match", "*")]);
+    check(app.handle(asked).await, expect![[r#"
+        412 Precondition Failed
+        content-type: application/problem+json
+        {"code":"kv_changed","detail":"the entry \"k\" exists already: nothing was written","status":412,"title":"Precondition Failed","type":"about:blank"}"#]]).await;
     let asked = with(request(&Method::PUT, uri, "x"), &[version("\"7\"")]);
     check(app.handle(asked).await, expect![[r#"
         412 Precondition Failed

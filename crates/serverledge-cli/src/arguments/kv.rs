@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::value::parse_span;
+use super::value::{parse_entry_version, parse_summand, parse_ttl};
 use crate::confirm::ConfirmArgs;
 
 /// Text below the options of `kv set`.
@@ -100,11 +100,11 @@ pub(crate) struct KvSetArgs {
     /// File with its value, as it is; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Time after which the entry is gone: seconds, or a number with ms, s, m or h [default: it stays]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
+    /// Time after which the entry is gone: seconds, or a number with ms, s, m, h or d [default: it stays]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_ttl)]
     pub(crate) ttl: Option<Duration>,
     /// Only if the entry has this version
-    #[arg(long, value_name = "VERSION", conflicts_with = "if_absent")]
+    #[arg(long, value_name = "VERSION", value_parser = parse_entry_version, conflicts_with = "if_absent")]
     pub(crate) if_version: Option<u64>,
     /// Only if there is no entry
     #[arg(long)]
@@ -121,6 +121,7 @@ pub(crate) struct KvIncrementArgs {
         long,
         value_name = "NUMBER",
         default_value_t = 1,
+        value_parser = parse_summand,
         allow_negative_numbers = true
     )]
     pub(crate) by: i64,

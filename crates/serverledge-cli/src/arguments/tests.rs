@@ -484,11 +484,11 @@ fn entries_of_stores_are_named_by_their_keys() {
         ),
         (
             "kv set k v --ttl 0",
-            "error: invalid value '0' for '--ttl <SECONDS>': a number of seconds above 0 is needed, or one with ms, s, m or h",
+            "error: invalid value '0' for '--ttl <SECONDS>': a number of seconds above 0 is needed, or one with ms, s, m, h or d",
         ),
         (
             "kv increment n --by 1.5",
-            "error: invalid value '1.5' for '--by <NUMBER>': invalid digit found in string",
+            "error: invalid value '1.5' for '--by <NUMBER>': a whole number of 64 bits is needed, such as 5 or -3",
         ),
     ] {
         let words = line.split_whitespace().map(std::ffi::OsString::from);

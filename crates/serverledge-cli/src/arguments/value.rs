@@ -5,20 +5,45 @@ use std::time::Duration;
 /// Some are parts of others: the longer ones come first.
 const TIME_UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 
+/// The unit of spans that may be long.
+const DAY: (&str, f64) = ("d", 86_400.0);
+
 /// A span of time above 0.
 pub(super) fn parse_span(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split_unit(text, &TIME_UNITS);
-    let span = number
-        .parse::<f64>()
-        .ok()
-        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
     let wanted = || "a number of seconds above 0 is needed, or one with ms, s, m or h".to_owned();
-    span.filter(|span| !span.is_zero()).ok_or_else(wanted)
+    span(text, &TIME_UNITS).ok_or_else(wanted)
+}
+
+/// A lifetime: a span of time above 0, days included.
+pub(super) fn parse_ttl(text: &str) -> Result<Duration, String> {
+    let units: Vec<_> = TIME_UNITS.into_iter().chain([DAY]).collect();
+    let wanted =
+        || "a number of seconds above 0 is needed, or one with ms, s, m, h or d".to_owned();
+    span(text, &units).ok_or_else(wanted)
+}
+
+fn span(text: &str, units: &[(&str, f64)]) -> Option<Duration> {
+    let (number, unit) = split_unit(text, units);
+    let seconds = number.parse::<f64>().ok()? * unit;
+    let span = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(span).filter(|span| !span.is_zero())
+}
+
+/// The summand of an increment.
+pub(super) fn parse_summand(text: &str) -> Result<i64, String> {
+    let wanted = "a whole number of 64 bits is needed, such as 5 or -3";
+    text.parse().map_err(|_| wanted.to_owned())
+}
+
+/// The version of an entry in a store.
+pub(super) fn parse_entry_version(text: &str) -> Result<u64, String> {
+    let wanted = "a version is needed: the whole number that `kv get KEY --json` shows";
+    text.parse().map_err(|_| wanted.to_owned())
 }
 
 /// A span of time with its unit, days included.
 pub(super) fn parse_age(text: &str) -> Option<Duration> {
-    let units = TIME_UNITS.into_iter().chain([("d", 86_400.0)]);
+    let units = TIME_UNITS.into_iter().chain([DAY]);
     let (number, unit) = units
         .into_iter()
         .find_map(|(unit, worth)| Some((text.strip_suffix(unit)?.trim_end(), worth)))?;
@@ -84,6 +109,18 @@ mod tests {
         for text in [
             "", "s", "0", "0s", "-1", "1 day", "inf", "nan", "1e300h", "m30",
         ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_have_days() {
+        let read = |text| parse_ttl(text).ok().map(|span| span.as_secs());
+        assert_eq!(read("7d"), Some(7 * 86_400));
+        assert_eq!(read("0.5d"), Some(43_200));
+        assert_eq!(read("90"), Some(90));
+        assert_eq!(read("2h"), Some(7200));
+        for text in ["d", "0d", "-1d", "7 days", "7w"] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -21,6 +21,10 @@ use crate::source::{self, Code};
 use crate::variables::{self, SecretSource};
 use crate::{output, project, signature, text};
 
+/// The way out where the node refuses the hosts of a secret.
+pub(super) const FOR_HOSTS: &str = "--secret-for NAME=HOST names a secret of --secret, and a host that --allow-host \
+    allows; HOST without a scheme is https://HOST";
+
 /// Runs the command.
 pub(super) async fn run(session: &Session, args: &CreateArgs) -> Result<(), Failure> {
     if let Some(path) = source_path(args)?.filter(|path| path.join(project::FILE).is_file()) {
@@ -76,7 +80,9 @@ pub(super) async fn deploy(
         }
     };
     let created = steps.during(call).await;
-    let created = created.map_err(failed_to(format!("deploy {name:?}")))?;
+    let created = created.map_err(|error| {
+        failed_to(format!("deploy {name:?}"))(error).hint_for_member("SecretHosts", FOR_HOSTS)
+    })?;
     drop(body);
     Ok((name, created))
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serverledge_client::{ClientError, KvExpected, KvValue, StateKey, StoreName, WantedKeys};
 use serverledge_wire::kv::{KV_BODY_BYTES_MAX, KvKeys, KvStoreInfo, KvStoreList};
+use serverledge_wire::problem::Problem;
 
 use super::session::Session;
 use crate::arguments::{
@@ -40,6 +41,14 @@ struct EntryWritten {
 #[derive(Serialize)]
 struct EntryDeleted {
     deleted: bool,
+}
+
+/// The entry after a write that was refused.
+#[derive(Debug, Clone, Copy)]
+enum Present {
+    Version(u64),
+    Nothing,
+    Unknown,
 }
 
 /// Runs one of the commands.
@@ -118,13 +127,7 @@ async fn get(session: &Session, args: &KvKeyArgs) -> Result<(), Failure> {
     let found = progress::during(&format!("asking for {}", shown(&key)), call).await;
     let found = found.map_err(failed_to(format!("get {:?}", key.as_str())))?;
     let Some(found) = found else {
-        let words = format!(
-            "there is no entry {:?} in the store {store}{}",
-            key.as_str(),
-            session.of_app()
-        );
-        return Err(Failure::new(Exit::Request, words)
-            .hint("`serverledge-cli kv list` shows the keys that there are"));
+        return Err(missing(session, &store, &key));
     };
     if session.json {
         return session.show(&ShownValue::new(&key, &found), |_| String::new());
@@ -142,6 +145,42 @@ async fn get(session: &Session, args: &KvKeyArgs) -> Result<(), Failure> {
     output::result(&text::printable(value))
 }
 
+/// There is no entry; as the node says it.
+fn missing(session: &Session, store: &StoreName, key: &StateKey) -> Failure {
+    let detail = format!(
+        "there is no entry {:?} in the store {store}{}",
+        key.as_str(),
+        session.of_app()
+    );
+    let problem = Problem {
+        status: 404,
+        title: "Not Found".to_owned(),
+        code: "kv_not_found".to_owned(),
+        detail: detail.clone(),
+        ..Problem::default()
+    };
+    let error = ClientError::Problem {
+        status: 404,
+        problem: Box::new(problem),
+        retry_after: None,
+    };
+    let list = command(session, store, "list");
+    Failure::of_call("get the entry", error)
+        .told(detail)
+        .hint(format!("`{list}` shows the keys that there are"))
+}
+
+/// A command on the same store.
+fn command(session: &Session, store: &StoreName, words: &str) -> String {
+    let app = session.client.app();
+    let app = app.map_or_else(String::new, |app| format!(" --app {app}"));
+    let of_store = match store.as_str() {
+        "default" => String::new(),
+        name => format!(" --store {name}"),
+    };
+    format!("serverledge-cli{app} kv {words}{of_store}")
+}
+
 async fn set(session: &Session, args: &KvSetArgs) -> Result<(), Failure> {
     let (store, key) = entry(&args.entry)?;
     let value = value(args)?;
@@ -154,15 +193,55 @@ async fn set(session: &Session, args: &KvSetArgs) -> Result<(), Failure> {
         .client
         .kv_set(&store, &key, value.into(), args.ttl, expected);
     let written = progress::during(&format!("setting {}", shown(&key)), call).await;
-    let version = written.map_err(|error| {
-        failed_to(format!("set {:?}", key.as_str()))(error).hint_for(
-            &["kv_changed"],
-            "`serverledge-cli kv get --json` shows the entry's value and version",
-        )
-    })?;
+    let version = match written {
+        Ok(version) => version,
+        Err(error) => {
+            let is_changed = error.code() == Some("kv_changed");
+            let failure = failed_to(format!("set {:?}", key.as_str()))(error);
+            return Err(if is_changed {
+                unexpected(session, (&store, &key), expected, failure).await
+            } else {
+                failure
+            });
+        }
+    };
     session.show(&EntryWritten { version }, |written| {
         format!("set {} (version {})", shown(&key), written.version)
     })
+}
+
+/// The refusal of a write whose entry is not as expected, with the version that is there now.
+async fn unexpected(
+    session: &Session,
+    (store, key): (&StoreName, &StateKey),
+    expected: KvExpected,
+    failure: Failure,
+) -> Failure {
+    let present = match session.client.kv_get(store, key).await {
+        Ok(Some(found)) => Present::Version(found.version),
+        Ok(None) => Present::Nothing,
+        Err(_) => Present::Unknown,
+    };
+    let words = refused_write(key, expected, present);
+    let get = command(session, store, &format!("get {:?} --json", key.as_str()));
+    failure
+        .told(words)
+        .hint(format!("`{get}` shows the entry's value and version"))
+}
+
+fn refused_write(key: &StateKey, expected: KvExpected, present: Present) -> String {
+    let key = key.as_str();
+    let why = match (expected, present) {
+        (KvExpected::Version(_), Present::Version(version)) => format!("has version {version}"),
+        (KvExpected::Version(_), Present::Nothing) => "does not exist".to_owned(),
+        (KvExpected::Version(version), Present::Unknown) => {
+            format!("has another version than {version}")
+        }
+        (_, Present::Version(version)) => format!("exists already, at version {version}"),
+        // Where it is gone again, it was there all the same.
+        (_, Present::Nothing | Present::Unknown) => "exists already".to_owned(),
+    };
+    format!("failed to set {key:?}: the entry {why}; nothing was changed")
 }
 
 /// The bytes to write: those of the file, of stdin, or of the command line.
@@ -341,6 +420,30 @@ mod tests {
             default       1             7 bytes
             all together  13 of 100000  1.5 KiB of 64.0 MiB"]]
         .assert_eq(&stores_table(&list));
+    }
+
+    #[test]
+    fn refused_writes_say_what_is_there() {
+        let key = StateKey::new("k").unwrap();
+        for (expected, present, words) in [
+            (
+                KvExpected::Absent,
+                Present::Version(7),
+                "exists already, at version 7",
+            ),
+            (KvExpected::Absent, Present::Nothing, "exists already"),
+            (KvExpected::Absent, Present::Unknown, "exists already"),
+            (KvExpected::Version(3), Present::Version(7), "has version 7"),
+            (KvExpected::Version(3), Present::Nothing, "does not exist"),
+            (
+                KvExpected::Version(3),
+                Present::Unknown,
+                "has another version than 3",
+            ),
+        ] {
+            let words = format!("failed to set \"k\": the entry {words}; nothing was changed");
+            assert_eq!(refused_write(&key, expected, present), words);
+        }
     }
 
     #[test]

@@ -153,13 +153,26 @@ pub(super) async fn send(
     let updated = steps
         .during(call)
         .await
-        .map_err(|error| failed(name, error))?;
+        .map_err(|error| failed(name, error).hint_for_member("SecretHosts", for_hosts(patch)))?;
     session.show(&updated, rendered)?;
     updated
         .remarks
         .iter()
         .for_each(|remark| output::note(remark));
     Ok(())
+}
+
+/// The way out where the node refuses the hosts of a secret. Those that are there may not fit to the function's new hosts.
+const fn for_hosts(patch: &FunctionPatch<'_>) -> &'static str {
+    if !patch.allow_hosts.is_kept() && patch.secret_hosts.is_kept() {
+        "name this host in --allow-host too, take the secret away with --unset-secret, or give the function all its \
+         secrets themselves with `--secret-for none`"
+    } else if patch.allow_hosts.is_kept() && !patch.secrets.is_kept() {
+        "the secret has to be there, and --allow-host of `serverledge-cli update` has to allow its host; HOST without a \
+         scheme is https://HOST"
+    } else {
+        create::FOR_HOSTS
+    }
 }
 
 pub(super) fn failed(name: &FunctionName, error: ClientError) -> Failure {

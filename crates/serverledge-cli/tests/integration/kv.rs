@@ -26,6 +26,35 @@ fn run(arguments: &[&str], answer: &str, code: i32) -> (String, String, String) 
     (request, stdout, stderr)
 }
 
+/// Runs the program against these answers in their order; checks the exit code, and gives the requests and stderr.
+fn run_answered(arguments: &[&str], answers: &[String], code: i32) -> (Vec<String>, String) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
+        .to_string();
+    let child = program(&folder)
+        .args(arguments)
+        .args(["--port", &port])
+        .spawn()
+        .expect("the program starts");
+    let answered = answers.iter().map(|answer| {
+        let (mut stream, _) = listener.accept().expect("a connection comes");
+        let request = read_request(&mut stream);
+        stream
+            .write_all(answer.as_bytes())
+            .expect("the answer is read");
+        request
+    });
+    let requests = answered.collect();
+    let output = child.wait_with_output().expect("the program ends");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    (requests, stderr)
+}
+
 fn first_line(request: &str) -> &str {
     request.lines().next().unwrap_or_default()
 }
@@ -51,6 +80,14 @@ fn a_value_is_written_to_stdout_as_it_is() {
         stderr.contains(r#"there is no entry "k" in the store default in the application shop"#),
         "{stderr}"
     );
+    assert!(
+        stderr.contains("hint: `serverledge-cli --app shop kv list` shows"),
+        "{stderr}"
+    );
+    let (_, _, stderr) = run(&["kv", "get", "k", "--store", "s", "--json"], &missing, 2);
+    let told: serde_json::Value = serde_json::from_str(&stderr).expect("the error is JSON");
+    assert_eq!(told["code"], "kv_not_found");
+    assert_eq!(told["detail"], "there is no entry \"k\" in the store s");
     let old = plain("404 Not Found", r#"{"message":"Not Found"}"#);
     let (_, _, stderr) = run(&["kv", "get", "k"], &old, 2);
     assert!(
@@ -85,11 +122,15 @@ fn a_write_may_have_a_condition() {
         "412 Precondition Failed",
         r#"{"code":"kv_changed","detail":"the entry \"k\" is not as expected: read it again"}"#,
     );
-    let (request, _, stderr) = run(&["kv", "set", "k", "v", "--if-absent"], &changed, 2);
-    assert!(request.contains("\r\nif-none-match: *\r\n"), "{request}");
-    assert!(
-        stderr.contains("is not as expected") && stderr.contains("hint: `serverledge-cli kv get"),
-        "{stderr}"
+    let answers = [changed, versioned("200 OK", 7, "there")];
+    let arguments = ["kv", "set", "k", "v", "--if-absent", "--store", "s"];
+    let (requests, stderr) = run_answered(&arguments, &answers, 2);
+    assert!(requests[0].contains("\r\nif-none-match: *\r\n"));
+    assert_eq!(first_line(&requests[1]), "GET /kv/s/k HTTP/1.1");
+    assert_eq!(
+        stderr,
+        "error: failed to set \"k\": the entry exists already, at version 7; nothing was changed\n\
+         hint: `serverledge-cli kv get \"k\" --json --store s` shows the entry's value and version\n"
     );
     let answer = versioned("204 No Content", 14, "");
     let (request, _, _) = run(&["kv", "set", "k", "v", "--if-version", "13"], &answer, 0);
@@ -192,6 +233,22 @@ fn what_names_no_entry_is_not_sent() {
         (&["kv", "get", &long], "a key may have 512 bytes, not 513"),
         (&["kv", "delete", ".."], "cannot stand in a URL"),
         (&["kv", "clear", "--store", "A"], "is no name of a store"),
+        (
+            &["kv", "increment", "k", "--by", "1.5"],
+            "invalid value '1.5' for '--by <NUMBER>': a whole number of 64 bits is needed, such as 5 or -3",
+        ),
+        (
+            &["kv", "set", "k", "v", "--if-version", "x"],
+            "invalid value 'x' for '--if-version <VERSION>': a version is needed: the whole number that",
+        ),
+        (
+            &["kv", "list", "--limit", "x"],
+            "hint: a whole number is needed",
+        ),
+        (
+            &["kv", "set", "k", "v", "--ttl", "7 days"],
+            "a number of seconds above 0 is needed, or one with ms, s, m, h or d",
+        ),
     ] {
         check_alone(arguments, &[], 1, words);
     }

@@ -86,6 +86,27 @@ fn sent(arguments: &[&str]) -> String {
 }
 
 #[test]
+fn hosts_of_secrets_that_are_refused_have_a_way_out() {
+    let refusal = r#"{"code":"invalid_member","status":422,"detail":"invalid SecretHosts: \"K\": the function may send no requests to https://a.example (AllowHosts)"}"#;
+    for (arguments, way_out) in [
+        (
+            &["update", "f", "--allow-host", "none"][..],
+            "name this host in --allow-host too",
+        ),
+        (
+            &["update", "f", "--secret-for", "K=a.example"],
+            "hint: --secret-for NAME=HOST names a secret of --secret, and a host that --allow-host allows",
+        ),
+    ] {
+        let answers = [("200 OK", INFO), ("422 Unprocessable Entity", refusal)];
+        let (_, output) = exchange(arguments, &[], "", &answers);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(way_out), "{stderr}");
+    }
+}
+
+#[test]
 fn only_what_is_named_is_sent() {
     assert_eq!(
         sent(&["update", "f", "--memory", "256"]),

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serverledge_core::{AccountError, Role, error_chain};
 use serverledge_platform::Platform;
-use serverledge_registry::{AppStore, FunctionStore};
+use serverledge_registry::{AppStore, FunctionStore, Stores};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -47,6 +47,7 @@ pub(crate) struct Desk {
     pub(crate) platform: Platform,
     pub(crate) functions: FunctionStore,
     pub(crate) apps: AppStore,
+    pub(crate) stores: Stores,
 }
 
 /// Answers commands until the future is dropped. A failure here does not keep the node from running.
@@ -185,6 +186,7 @@ async fn ask(config: &Config, asked: &UserCommand) -> Result<AdminResponse> {
                 platform,
                 functions: FunctionStore::new(Arc::clone(registry.kv())),
                 apps: AppStore::new(Arc::clone(registry.kv())),
+                stores: Stores::new(Arc::clone(registry.kv())),
             };
             let answered = perform(&desk, asked).await;
             desk.platform.stop().await;
@@ -228,10 +230,12 @@ mod tests {
         };
         let functions = FunctionStore::new(Arc::clone(&kv));
         let apps = AppStore::new(Arc::clone(&kv));
+        let stores = Stores::new(Arc::clone(&kv));
         Desk {
             platform: Platform::new(kv, Arc::new(LogMailer), Arc::new(SystemClock), options),
             functions,
             apps,
+            stores,
         }
     }
 

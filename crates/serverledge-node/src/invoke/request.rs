@@ -7,6 +7,7 @@ use serverledge_core::{Call, CallKey, InvocationError};
 
 use crate::admission::HeldLease;
 use crate::functions::FunctionEntry;
+use crate::runs::FailedPhases;
 use crate::runs::requests::RequestLog;
 
 /// The error code of a call that waits for itself.
@@ -26,6 +27,8 @@ pub(crate) struct ResolvedCall {
     pub(crate) pinned: bool,
     /// Its requests to hosts outside, if its function may send any.
     pub(crate) request_log: Option<Arc<RequestLog>>,
+    /// Its phases, should it fail here.
+    pub(crate) failed: Arc<FailedPhases>,
 }
 
 impl ResolvedCall {
@@ -40,6 +43,7 @@ impl ResolvedCall {
             key: None,
             pinned: false,
             request_log,
+            failed: Arc::default(),
         }
     }
 
@@ -54,6 +58,7 @@ impl ResolvedCall {
             key: self.key,
             pinned: self.pinned,
             request_log: self.request_log.clone(),
+            failed: Arc::clone(&self.failed),
         }
     }
 }

@@ -134,9 +134,9 @@ impl Invoker {
             invoker: self,
             entry: Some(Arc::clone(&request.entry)),
         };
-        let outcome = self.look_up_or_execute(request).await;
+        let mut outcome = self.look_up_or_execute(request).await;
         awaited.entry = None;
-        run.ended(&outcome);
+        run.ended(&mut outcome);
         outcome
     }
 

@@ -1,6 +1,8 @@
 //! The record of a run.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use serverledge_core::{
     CallOrigin, Digest, FunctionName, InvocationError, InvocationId, Phases, PropagatedContext,
@@ -44,7 +46,10 @@ pub(crate) struct Run {
     /// The other node that ran it, as `area/name`.
     pub(crate) ran_on: Option<Box<str>>,
     pub(crate) params_bytes: u64,
+    /// Bytes of the result, where they are known at its begin.
     pub(crate) result_bytes: u64,
+    /// Bytes of a streamed response so far.
+    pub(crate) streamed: Option<Arc<AtomicU64>>,
     pub(crate) propagated: Option<Arc<PropagatedContext>>,
     /// Its requests to hosts outside, if it sent any.
     pub(crate) requests: Option<Arc<RequestLog>>,
@@ -63,10 +68,18 @@ impl Run {
         )
     }
 
+    /// Bytes of the result, or of a response as far as it was sent.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        let streamed = self.streamed.as_ref();
+        self.result_bytes + streamed.map_or(0, |read| read.load(Relaxed))
+    }
+
     /// Approximate memory of the record and of its place.
     pub(super) fn bytes(&self) -> usize {
         // A call tree's context is shared; each record counts one.
         const SHARED: usize = size_of::<RunFunction>() + size_of::<PropagatedContext>() + 128;
+        // A count, with those of its owners.
+        const STREAMED: usize = 3 * size_of::<AtomicU64>();
         size_of::<Self>()
             + SHARED
             + self.message.as_ref().map_or(0, |text| text.len())
@@ -75,6 +88,7 @@ impl Run {
                 known.request_id.len() + known.trace.len() + known.trace_state.len()
             })
             + self.requests.as_ref().map_or(0, |log| log.bytes())
+            + self.streamed.as_ref().map_or(0, |_| STREAMED)
     }
 
     pub(super) fn ended_unix_ms(&self) -> u64 {

@@ -39,7 +39,7 @@ pub(crate) fn run_info(run: &Run, node: &str, spaces: &dyn Spaces) -> RunInfo {
         node: node.to_owned(),
         ran_on: run.ran_on.as_deref().unwrap_or(node).to_owned(),
         params_bytes: run.params_bytes,
-        result_bytes: run.result_bytes,
+        result_bytes: run.sent_bytes(),
         caller: run.origin.caller.as_ref().map(ToString::to_string),
         parent: run.origin.parent.map(|id| id.to_string()),
         root: run.root.to_string(),

@@ -40,6 +40,7 @@ fn run(function: &Arc<RunFunction>, status: RunStatus, started_unix_ms: u64) -> 
         ran_on: None,
         params_bytes: 0,
         result_bytes: 0,
+        streamed: None,
         propagated: None,
         requests: None,
     })

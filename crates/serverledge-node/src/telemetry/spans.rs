@@ -217,7 +217,7 @@ fn phases(run: &RunSpan) -> impl Iterator<Item = Span> {
     ];
     (0_u8..)
         .zip(parts)
-        // A failed run has only its whole duration.
+        // A run that did not end here has only its whole duration.
         .filter(|(_, (_, from, to))| to > from && !phases.execution.is_zero())
         .map(|(number, (name, from, to))| part(run, run.trace.part(number), name, (from, to)))
 }
@@ -286,7 +286,7 @@ fn attributes(run: &RunSpan) -> Vec<KeyValue> {
         text("serverledge.cache", run.record.cache.name()),
         number("serverledge.depth", u64::from(run.record.depth)),
         number("serverledge.params.size", run.record.params_bytes),
-        number("serverledge.result.size", run.record.result_bytes),
+        number("serverledge.result.size", run.record.sent_bytes()),
     ];
     if ran_here(run) {
         attributes.push(flag("faas.coldstart", !run.record.warm));

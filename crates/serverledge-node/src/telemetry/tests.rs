@@ -71,6 +71,7 @@ fn run_with(change: impl FnOnce(&mut Run)) -> RunSpan {
         ran_on: None,
         params_bytes: 2,
         result_bytes: 17,
+        streamed: None,
         propagated: None,
         requests: None,
     };

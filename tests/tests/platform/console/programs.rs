@@ -61,6 +61,10 @@ fn the_settings_have_arguments_and_streams() -> Result<()> {
         |visitor| {
             visitor.see("Reserved cores")?;
             visitor.miss("Standard output")?;
+            visitor.fill("Hosts for its requests", "api.example.org")?;
+            visitor.see("Changes AllowHosts: a new version.")?;
+            visitor.button("Save")?;
+            visitor.see("AllowHosts: none →")?;
             visitor.open("/apps/shop/functions/tell/settings")?;
             visitor.fill("Arguments", "--width {")?;
             visitor.see("In {: a { begins no {name}; {{ is a brace.")?;

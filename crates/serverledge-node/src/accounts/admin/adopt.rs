@@ -1,6 +1,6 @@
 //! Gives the functions and applications that nobody owns to an owner.
 
-use serverledge_core::{AccountError, Application, FunctionName, SpaceId, UserId};
+use serverledge_core::{AccountError, Application, FunctionName, SpaceId, StoreName, UserId};
 use serverledge_registry::{AppStore, AppStoreError, KeptApp, MoveError};
 
 use super::Desk;
@@ -45,10 +45,24 @@ pub(super) async fn adopt(
     if lines.is_empty() {
         lines.push("nothing is without an owner".to_owned());
     }
+    let stores = desk.stores.stores(&nobodys).await.map_err(unavailable)?;
+    lines.extend(left(stores.iter().map(|(name, _)| name)));
     Ok(lines)
 }
 
-fn unavailable(error: serverledge_core::kv::KvError) -> AccountError {
+/// The line about the stores, which stay where they are; `None` if there are none.
+fn left<'a>(stores: impl Iterator<Item = &'a StoreName>) -> Option<String> {
+    let names: Vec<&str> = stores.map(StoreName::as_str).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "what functions hold in stores ({}) stays without an owner: `serverledge-cli kv` reads it while auth.enabled is \
+             false",
+            names.join(", ")
+        )
+    })
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> AccountError {
     AccountError::Dependency {
         what: "the registry",
         code: "registry_unavailable",
@@ -90,6 +104,20 @@ async fn give(apps: &AppStore, mut seen: KeptApp, user: &UserId) -> Result<(), A
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stores_that_stay_are_named() {
+        let names = [StoreName::default(), "carts".parse().unwrap()];
+        let line = left(names.iter()).unwrap();
+        assert!(
+            line.starts_with(
+                "what functions hold in stores (default, carts) stays without an owner"
+            ),
+            "{line}"
+        );
+        let none: [StoreName; 0] = [];
+        assert_eq!(left(none.iter()), None);
+    }
 
     #[test]
     fn a_taken_name_is_told() {

@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-CkKEx8B1.js";import{t}from"./run-nav-JDFRATxX.js";import{s as n}from"./index-BLgIyq9L.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
