@@ -33,7 +33,7 @@ reactors=(call-chain counter)             # Rust, wasm32-unknown-unknown
 components=(echo-cli echo-concurrent-cli echo-http echo-service fetch-cli fetch-http fetch-service kv-http) # Rust, wasm32-unknown-unknown, made a component by its linker
 c_guests=(call-c word-count)
 wat_guests=(add)
-javascript_guests=(javascript) # C, with the sources of QuickJS, and Rust, wasm32-wasip1
+javascript_guests=(javascript) # C, with the sources of QuickJS, and Rust, wasm32-wasip1; it has two modules
 rust_guests=("${commands[@]}" "${reactors[@]}" "${components[@]}")
 guests=("${rust_guests[@]}" "${c_guests[@]}" "${wat_guests[@]}" "${javascript_guests[@]}")
 
@@ -43,6 +43,12 @@ contains() { local wanted=$1 each; shift; for each; do [[ $each == "$wanted" ]] 
 digest() { sha256sum "$1" | cut -d' ' -f1; }
 # Where a guest's sources and its module are, relative to the root.
 folder() { if contains "$1" "${javascript_guests[@]}"; then printf 'runtimes/%s' "$1"; else printf 'wasm-examples/%s' "$1"; fi; }
+
+# The file names of a guest's modules.
+modules() {
+    printf '%s\n' "$1.wasm"
+    ! contains "$1" "${javascript_guests[@]}" || printf '%s\n' "$1$intl_suffix.wasm"
+}
 
 # === records ===
 
@@ -67,12 +73,13 @@ sources() {
 javascript_sources() {
     (cd "$root" && find "$1" -path "$1/tests" -prune -o -type f \
         \( -name '*.c' -o -name '*.h' -o -name '*.awk' -o -name '*.patch' -o -path '*/prelude/*.js' -o -path '*/quickjs/Cargo.*' \
-        -o -path '*/library/*.rs' -o -path '*/library/Cargo.*' \) -print) | sort
+        -o -path '*/library/*.rs' -o -path '*/library/Cargo.*' -o -path '*/intl/src/*.rs' -o -path '*/intl/Cargo.toml' \
+        -o -path '*/intl/data/*.bin' -o -path '*/intl/data/*.txt' \) -print) | sort
 }
 
 # What the record of a guest should say now. A record holds one file a line, so that two of them can be compared by lines.
 record() {
-    local guest=$1 compiler=$2 recipe=$recipe file separator=
+    local guest=$1 compiler=$2 recipe=$recipe folder file separator=
     ! contains "$guest" "${javascript_guests[@]}" || recipe=$javascript_recipe
     printf '{\n  "compiler": "%s",\n  "recipe": {\n    "%s": "%s"\n  },\n  "sources": {' \
         "$compiler" "$recipe" "$(digest "$root/$recipe")"
@@ -80,8 +87,13 @@ record() {
         printf '%s\n    "%s": "%s"' "$separator" "$file" "$(digest "$root/$file")"
         separator=,
     done < <(sources "$guest")
-    file=$(folder "$guest")/$guest.wasm
-    printf '\n  },\n  "module": {\n    "%s": "%s"\n  }\n}\n' "$file" "$(digest "$root/$file")"
+    printf '\n  },\n  "module": {'
+    folder=$(folder "$guest") separator=
+    for file in $(modules "$guest"); do
+        printf '%s\n    "%s": "%s"' "$separator" "$folder/$file" "$(digest "$root/$folder/$file")"
+        separator=,
+    done
+    printf '\n  }\n}\n'
 }
 
 recorded_compiler() { sed -n 's/^  "compiler": "\(.*\)",$/\1/p' "$root/$(folder "$1")/record.json"; }
@@ -91,7 +103,7 @@ check() {
     local guest folder file lines bad=0
     for guest in "${guests[@]}"; do
         folder=$(folder "$guest")
-        for file in "$guest.wasm" record.json; do
+        for file in $(modules "$guest") record.json; do
             [[ -f $root/$folder/$file ]] || { say "missing: $folder/$file" >&2; bad=1; continue 2; }
         done
         lines=$(diff <(record "$guest" "$(recorded_compiler "$guest")" | tr -d ,) <(tr -d , <"$root/$folder/record.json")) && continue
@@ -102,7 +114,7 @@ check() {
         done
     done
     [[ $bad == 0 ]] || fail "check failed; rebuild with $recipe, or restore the files"
-    say "check: ${#guests[@]} modules, their sources and the recipe are as recorded"
+    say "check: ${#guests[@]} guests, their sources and the recipe are as recorded"
 }
 
 # === toolchains ===
@@ -351,7 +363,7 @@ refuse_machine_paths() {
 }
 
 build_all() {
-    local out=$1 guest
+    local out=$1 guest file
     write_wrapper
     prepare_c
     prepare_rust
@@ -361,7 +373,9 @@ build_all() {
     build_rust "$out" wasm32-wasip1 "${commands[@]}"
     build_rust "$out" wasm32-unknown-unknown "${reactors[@]}"
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-component-ld build_rust "$out" wasm32-unknown-unknown "${components[@]}"
-    for guest in "${guests[@]}"; do refuse_machine_paths "$out/$guest/$guest.wasm"; done
+    for guest in "${guests[@]}"; do
+        for file in $(modules "$guest"); do refuse_machine_paths "$out/$guest/$file"; done
+    done
 }
 
 # === modes ===
@@ -373,28 +387,31 @@ rebuild() {
 }
 
 rebuild_javascript() {
+    local file
     target_dir=$examples/target
     write_wrapper
     prepare_c
     prepare_rust
     build_javascript "$work/modules"
-    refuse_machine_paths "$work/modules/javascript/javascript.wasm"
+    for file in $(modules javascript); do refuse_machine_paths "$work/modules/javascript/$file"; done
     keep "${javascript_guests[@]}"
 }
 
 # Puts what was built where it belongs, with new records.
 keep() {
-    local guest folder
+    local guest folder file
     for guest; do
         folder=$(folder "$guest")
-        install -m 644 "$work/modules/$guest/$guest.wasm" "$root/$folder/$guest.wasm"
+        for file in $(modules "$guest"); do
+            install -m 644 "$work/modules/$guest/$file" "$root/$folder/$file"
+            say "$(printf '%8d bytes  %s' "$(stat -c %s "$root/$folder/$file")" "$folder/$file")"
+        done
         record "$guest" "$(compiler "$guest")" >"$root/$folder/record.json"
-        say "$(printf '%8d bytes  %s' "$(stat -c %s "$root/$folder/$guest.wasm")" "$folder/$guest.wasm")"
     done
 }
 
 verify() {
-    local out=$1 guest here recorded bad=0
+    local out=$1 guest here recorded file bad=0
     check
     # A target folder of its own: what an earlier build left behind must not decide the answer.
     target_dir=$work/target
@@ -403,12 +420,16 @@ verify() {
         here=$(compiler "$guest") recorded=$(recorded_compiler "$guest")
         if [[ $here != "$recorded" ]]; then
             say "$guest: built, not compared: recorded with $recorded; here $here"
-        elif cmp -s "$out/$guest/$guest.wasm" "$root/$(folder "$guest")/$guest.wasm"; then
-            say "$guest: same bytes"
-        else
-            say "$guest: $(folder "$guest")/$guest.wasm differs from what its sources give" >&2
-            bad=1
+            continue
         fi
+        for file in $(modules "$guest"); do
+            if cmp -s "$out/$guest/$file" "$root/$(folder "$guest")/$file"; then
+                say "$guest: $file has the same bytes"
+            else
+                say "$guest: $(folder "$guest")/$file differs from what its sources give" >&2
+                bad=1
+            fi
+        done
     done
     [[ $bad == 0 ]] || fail "verify failed"
 }

@@ -208,7 +208,7 @@ step_deny() {
     else
         say "the database of advisories cannot be fetched: checking ${checks[*]} only"
     fi
-    for manifest in Cargo.toml wasm-examples/Cargo.toml; do
+    for manifest in Cargo.toml wasm-examples/Cargo.toml runtimes/javascript/library/Cargo.toml; do
         say "$manifest"
         cargo deny --manifest-path "$manifest" --locked --config deny.toml check --hide-inclusion-graph "${checks[@]}"
     done

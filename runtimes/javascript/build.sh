@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the JavaScript guest is built: part of scripts/build-guests.sh, which has the compilers ready, and `$work`, `$root`, `say` and
+# How the two engines of the JavaScript guest are built: part of scripts/build-guests.sh, which has the compilers ready, and `$work`, `$root`, `say` and
 # `fail`. QuickJS is compiled as it was published, but for quickjs/engine.patch and the frames of stack-frames.awk.
 
 prelude_files=(globals warnings errors console encoding url clone crypto timers invocation locale load kv bcrypt
@@ -7,6 +7,10 @@ prelude_files=(globals warnings errors console encoding url clone crypto timers 
     reports navigator performance urlpattern fetch serve
     keyformats subtle buffer node-crypto node-path node-querystring node-decoder node-events node-util node-assert
     node-url)
+
+# The second engine knows languages. Its modules, headers and objects have this behind their names.
+intl_suffix=-intl
+intl_files=(intl intl-collator intl-text intl-number intl-date)
 
 # A file of the prelude with its lines, but without their indentation and comments.
 prelude_file() { sed -e 's/^ *//' -e 's|^//.*||' "prelude/$1.js"; }
@@ -33,10 +37,20 @@ prelude_needs() {
     printf '0x%xu' "$bits"
 }
 
+# The files of the second engine: those for languages stand where the first has the file that says that there are none.
+intl_prelude_files() {
+    local name
+    for name in "${prelude_files[@]}"; do
+        if [[ $name == locale ]]; then printf '%s\n' "${intl_files[@]}"; else printf '%s\n' "$name"; fi
+    done
+}
+
 # The memory begins with the stack. While the prelude is loaded, the stack ends where the texts of the prelude begin, and these fill
 # the rest; after that their place is the stack's as well. So their length costs nothing.
 stack_bytes=$((64 * 1024))
 prelude_bytes=$((112 * 1024))
+# Operations for languages use more of the stack: this is more than the texts need.
+intl_prelude_bytes=$((160 * 1024))
 
 # A file of the prelude as it lies in the module: DEFLATE without what gzip puts around it.
 packed_file() { prelude_file "$1" | gzip -n9 | tail -c +11 | head -c -8; }
@@ -88,36 +102,69 @@ prepare_engine() {
     awk -f stack-frames.awk "$objects/quickjs.c" >"$objects/quickjs-framed.c"
 }
 
-# The library in Rust, for the same target as the guest.
+# The library in Rust, for the same target as the guest, with the given arguments for cargo.
 build_library() {
-    (cd library && CARGO_TARGET_DIR=$target_dir/javascript cargo_for_wasm build -q --locked --release --target wasm32-wasip1)
-    cp "$target_dir/javascript/wasm32-wasip1/release/liblibrary.a" "$1"
+    local to=$1
+    shift
+    (cd library && CARGO_TARGET_DIR=$target_dir/javascript cargo_for_wasm build -q --locked --release --target wasm32-wasip1 "$@")
+    cp "$target_dir/javascript/wasm32-wasip1/release/liblibrary.a" "$to"
+}
+
+# Compiles what both engines have in common, in the current folder, into $objects.
+compile_engine() {
+    local name
+    # What the compiler says about sources that are not ours helps nobody.
+    for name in libregexp libunicode dtoa; do clang "${flags[@]}" -w -c "$quickjs/$name.c" -o "$objects/$name.o"; done
+    clang "${flags[@]}" -w -c engine.c -o "$objects/engine.o"
+    for name in host memory; do clang "${our_flags[@]}" -c "$name.c" -o "$objects/$name.o"; done
+}
+
+# Compiles what is one engine's own and links the module: the suffix of its names, and arguments for clang.
+link_engine() {
+    local suffix=$1 own=$objects/own$1 name
+    shift
+    mkdir -p "$own"
+    prelude_table >"$own/prelude.h"
+    prelude_texts >"$own/prelude.c"
+    clang "${flags[@]}" "-ffile-prefix-map=$own=." -Wall -Wextra -Werror -c "$own/prelude.c" -o "$own/prelude.o"
+    for name in main native; do
+        clang "${our_flags[@]}" "-ffile-prefix-map=$own=." "-I$own" "$@" -c "$name.c" -o "$own/$name.o"
+    done
+    (
+        cd "$objects"
+        clang --target=wasm32-wasi -mexec-model=reactor -nostartfiles -Wl,--no-entry "-Wl,-z,stack-size=$stack_bytes" -Wl,--stack-first \
+            -Wl,--gc-sections -Wl,--strip-all "$own/prelude.o" "$own/main.o" "$own/native.o" host.o memory.o engine.o libregexp.o \
+            libunicode.o dtoa.o -lm -lc "library$suffix.a" -o "$out/javascript$suffix.wasm"
+    )
+}
+
+# The second engine, when the first has been compiled.
+link_intl_engine() {
+    local prelude_files=($(intl_prelude_files)) prelude_bytes=$intl_prelude_bytes
+    build_library "$objects/library$intl_suffix.a" --features intl
+    link_engine "$intl_suffix" -DSERVERLEDGE_INTL
 }
 
 build_javascript() {
-    local out=$1/javascript objects=$work/javascript quickjs name flags
-    say "JavaScript: QuickJS and a library in Rust (two minutes)"
+    local out=$1/javascript objects=$work/javascript quickjs flags our_flags
+    say "JavaScript: QuickJS and a library in Rust, twice (five minutes)"
     mkdir -p "$out" "$objects"
     (
         cd "$root/runtimes/javascript"
-        quickjs=$(quickjs_sources)
-        [[ -f $quickjs/quickjs.c ]] || fail "the sources of QuickJS are not there"
+        prepare_javascript
+        compile_engine
         build_library "$objects/library.a"
-        prelude_table >"$objects/prelude.h"
-        prelude_texts >"$objects/prelude.c"
-        prepare_engine "$quickjs" "$objects"
-        flags=(--target=wasm32-wasi -std=gnu11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections "-ffile-prefix-map=$PWD=."
-            "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$quickjs=quickjs" -I. "-I$objects" -isystem "$quickjs")
-        # What the compiler says about sources that are not ours helps nobody.
-        for name in libregexp libunicode dtoa; do clang "${flags[@]}" -w -c "$quickjs/$name.c" -o "$objects/$name.o"; done
-        clang "${flags[@]}" -w -c engine.c -o "$objects/engine.o"
-        clang "${flags[@]}" -Wall -Wextra -Werror -c "$objects/prelude.c" -o "$objects/prelude.o"
-        for name in main native host memory; do
-            clang "${flags[@]}" -Wall -Wextra -Werror -Wno-unused-parameter -c "$name.c" -o "$objects/$name.o"
-        done
-        cd "$objects"
-        clang --target=wasm32-wasi -mexec-model=reactor -nostartfiles -Wl,--no-entry "-Wl,-z,stack-size=$stack_bytes" -Wl,--stack-first \
-            -Wl,--gc-sections -Wl,--strip-all prelude.o main.o native.o host.o memory.o engine.o libregexp.o libunicode.o dtoa.o \
-            -lm -lc library.a -o "$out/javascript.wasm"
+        link_engine ""
+        link_intl_engine
     )
+}
+
+# Finds the sources of QuickJS and says how to compile: into $quickjs, $flags and $our_flags.
+prepare_javascript() {
+    quickjs=$(quickjs_sources)
+    [[ -f $quickjs/quickjs.c ]] || fail "the sources of QuickJS are not there"
+    prepare_engine "$quickjs" "$objects"
+    flags=(--target=wasm32-wasi -std=gnu11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections "-ffile-prefix-map=$PWD=."
+        "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$quickjs=quickjs" -I. "-I$objects" -isystem "$quickjs")
+    our_flags=("${flags[@]}" -Wall -Wextra -Werror -Wno-unused-parameter)
 }

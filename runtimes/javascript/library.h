@@ -30,6 +30,8 @@ enum library_result {
     /* `bytes` is the message of a TypeError, not to be freed. */
     LIBRARY_FAULT,
     LIBRARY_OUT_OF_MEMORY,
+    /* As LIBRARY_BYTES, for a string. The second engine's. */
+    LIBRARY_TEXT,
 };
 
 struct library_answer {
@@ -39,6 +41,16 @@ struct library_answer {
 };
 
 typedef uint32_t library_operation(const struct library_argument *arguments, size_t count, struct library_answer *answer);
+
+/* What the second engine has besides: languages. */
+#ifdef SERVERLEDGE_INTL
+#define LIBRARY_LANGUAGES(X) \
+    X(intl_ask, "intlAsk", 3, true) \
+    X(intl_call, "intlCall", 5, true) \
+    X(intl_make, "intlMake", 3, true)
+#else
+#define LIBRARY_LANGUAGES(X)
+#endif
 
 /* Each with its name, that of the native function, its number of arguments, and whether it needs a large stack. */
 #define LIBRARY_OPERATIONS(X) \
@@ -76,7 +88,8 @@ typedef uint32_t library_operation(const struct library_argument *arguments, siz
     X(rsa_verify, "rsaVerify", 7, false) \
     X(scrypt, "scrypt", 6, false) \
     X(timing_safe_equal, "timingSafeEqual", 2, false) \
-    X(x_derive, "xDerive", 2, false)
+    X(x_derive, "xDerive", 2, false) \
+    LIBRARY_LANGUAGES(X)
 
 #define LIBRARY_ARGUMENTS_MAX 9
 

@@ -363,6 +363,13 @@ static JSValue value_of(JSContext *context, uint32_t result, const struct librar
     case LIBRARY_BYTES:
         if (as_buffer) return JS_NewArrayBuffer(context, answer->bytes, answer->length, 0, resize_bytes, NULL, false);
         return JS_NewUint8Array(context, answer->bytes, answer->length, resize_bytes, NULL, false);
+#ifdef SERVERLEDGE_INTL
+    case LIBRARY_TEXT: {
+        JSValue text = JS_NewStringLen(context, answer->length > 0 ? answer->bytes : "", answer->length);
+        free(answer->bytes);
+        return text;
+    }
+#endif
     case LIBRARY_HANDLE: {
         JSValue handle = JS_NewObjectClass(context, (int)handle_class);
         if (JS_IsException(handle)) library_free(answer->bytes);

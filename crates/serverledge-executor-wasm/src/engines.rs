@@ -79,6 +79,13 @@ impl Engines {
         })
     }
 
+    /// Whether the engine of a base is here, or the base has none; the seal is not checked.
+    pub(crate) fn is_there(&self, loader: &Loader, base: &[u8]) -> bool {
+        let wanted = digest(base);
+        let engine = self.bases.iter().find(|(base, _)| *base == wanted);
+        engine.is_none_or(|(_, base)| loader.is_complete(&base.digest))
+    }
+
     /// Compiles the engine of a base, unless it is there or the base has none.
     pub(crate) async fn prepare(
         &self,

@@ -163,6 +163,18 @@ impl WasmExecutor {
         Ok(engines.prepare(compiler, &modules.loader, &base).await?)
     }
 
+    /// Whether [`Self::prepare_base`] has been done for a base; the seals of what it made are not checked.
+    #[must_use]
+    pub fn is_base_prepared(&self, base: &[u8]) -> bool {
+        let ExecutorParts {
+            snapshots,
+            engines,
+            modules,
+            ..
+        } = &*self.shared;
+        snapshots.is_compiled(base) && engines.is_there(&modules.loader, base)
+    }
+
     /// Number of instances that were put back to their beginning and wait for a call.
     #[must_use]
     pub fn instances_kept(&self) -> usize {

@@ -155,13 +155,18 @@ impl Snapshots {
         }
     }
 
+    /// Whether the compiled base is here; the seal is not checked.
+    pub(crate) fn is_compiled(&self, base: &[u8]) -> bool {
+        self.bases.is_complete(&digest(base))
+    }
+
     /// The compiled base, verified; compiled now if it is not there or was changed.
     pub(crate) async fn machine_code(
         &self,
         compiler: &Compiler,
         base: &Bytes,
     ) -> Result<Bytes, SnapshotError> {
-        let digest = Digest::new(*blake3::hash(base).as_bytes());
+        let digest = digest(base);
         let _turn = self.compiling.lock().await;
         if let Ok(machine_code) = self.bases.read(&digest) {
             return Ok(machine_code.into());
@@ -178,4 +183,8 @@ impl Snapshots {
         stored.map_err(|e| worker::internal("keep the machine code of a base", e))?;
         Ok(machine_code.into())
     }
+}
+
+fn digest(base: &[u8]) -> Digest {
+    Digest::new(*blake3::hash(base).as_bytes())
 }

@@ -178,7 +178,7 @@ pub(crate) fn wasm_config(config: &Config) -> Result<WasmConfig> {
             program,
             args: vec!["internal-compile".into()],
         },
-        bases: vec![javascript::base()],
+        bases: javascript::bases(),
         compile: CompileLimits {
             memory_bytes: wasm.compile_memory.bytes(),
             cpu_time: wasm.compile_cpu_time,

@@ -1,11 +1,14 @@
 //! The choice of a JavaScript file's runtime where nobody names one: the rule that node and client share. It looks at
 //! the words of the file, without comments and strings, and not at what they would do.
 
+mod languages;
 mod notes;
+mod own_module;
 mod tokens;
 
 use std::collections::HashSet;
 
+pub use self::languages::names_languages;
 pub use self::notes::{Role, notes};
 
 use self::tokens::{Token, tokens};
@@ -120,11 +123,10 @@ const NODE_MEMBERS: [&str; 31] = [
 ];
 
 /// Names that Node.js has everywhere and the runtime `javascript` has not.
-const NODE_GLOBALS: [&str; 9] = [
+const NODE_GLOBALS: [&str; 8] = [
     "Atomics",
     "BroadcastChannel",
     "EventSource",
-    "Intl",
     "SharedArrayBuffer",
     "WebAssembly",
     "WebSocket",
@@ -135,15 +137,10 @@ const NODE_GLOBALS: [&str; 9] = [
 /// The function that sends requests: it is there, and reaches the hosts that a deployment names.
 const FETCH: &str = "fetch";
 
-/// Methods that heed a language in Node.js, whose default has one, too.
-const LOCALE_METHODS: [&str; 4] = [
-    "localeCompare",
-    "toLocaleDateString",
-    "toLocaleString",
-    "toLocaleTimeString",
-];
-/// Methods that do so where a language is named.
-const LOCALE_CASES: [&str; 2] = ["toLocaleLowerCase", "toLocaleUpperCase"];
+/// The object for languages, which the runtime `javascript` has.
+const INTL: &str = "Intl";
+/// Its members that are not there: a file that uses one fails.
+const INTL_MEMBERS: [&str; 2] = ["DisplayNames", "DurationFormat"];
 /// Most tokens of a method's parameters: of nested calls without an end, each is looked at only so far.
 const PARAMETERS_MAX: usize = 1000;
 /// Names of the global object, of which everything global is a member.
@@ -156,8 +153,8 @@ enum Use<'a> {
     Global(&'a str),
     /// A member of `process` other than `env`.
     Process(&'a str),
-    /// A method that depends on a language.
-    Locale(&'a str),
+    /// A member of `Intl` that is not there.
+    Intl(&'a str),
     /// The clock.
     Clock(&'a str),
     /// The function that sends requests.
@@ -170,7 +167,8 @@ impl Use<'_> {
         match self {
             Use::Global(name) => names.contains(name),
             Use::Process(_) => names.contains("process"),
-            Use::Locale(_) | Use::Clock(_) | Use::Fetch => false,
+            Use::Intl(member) => names.contains(member),
+            Use::Clock(_) | Use::Fetch => false,
         }
     }
 
@@ -179,8 +177,8 @@ impl Use<'_> {
         match self {
             Use::Global(name) => Some(format!("uses {name}")),
             Use::Process(member) => Some(format!("uses process.{member} of Node.js")),
-            Use::Locale(name) => Some(format!(
-                "uses {name}, which depends on languages: --runtime javascript has none"
+            Use::Intl(member) => Some(format!(
+                "uses Intl.{member}, which --runtime javascript does not have"
             )),
             Use::Clock(_) | Use::Fetch => None,
         }
@@ -191,8 +189,8 @@ impl Use<'_> {
 /// names.
 ///
 /// It needs Node.js if it requires or imports anything but `serverledge` and the modules that the engine has, uses a
-/// member of these that it lacks, a member of `process` other than `env`, one of a few other names of Node.js that it
-/// does not declare itself, or a method that depends on a language.
+/// member of these that it lacks, a member of `process` other than `env`, a member of `Intl` that is not there, or one of
+/// a few other names of Node.js that it does not declare itself.
 /// A file can do without a name that it asks for with `typeof`.
 #[must_use]
 pub fn needs_node(source: &str) -> Option<String> {
@@ -302,9 +300,16 @@ pub fn imports(source: &str) -> Vec<String> {
     imported(&tokens(source)).map(str::to_owned).collect()
 }
 
+fn is_below_own_module(name: &str) -> bool {
+    let rest = name.strip_prefix(OWN_MODULE);
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 fn why_of_import(name: &str) -> Option<String> {
     match name {
         OWN_MODULE => None,
+        // There is none below it: the engine names the right one.
+        _ if is_below_own_module(name) => None,
         _ if is_engine_module(name) => None,
         _ if is_node_module(name) => Some(format!("imports {name:?} of Node.js")),
         _ => Some(format!("imports {name:?}, {NOT_IN_THE_FILE}")),
@@ -344,10 +349,7 @@ fn used_at<'a>(tokens: &'a [Token<'a>], at: usize, word: &'a str) -> Option<Use<
         let is_global = at > 1
             && matches!(tokens[at - 2], Token::Word(object) if GLOBAL_OBJECTS.contains(&object));
         return match word {
-            _ if LOCALE_METHODS.contains(&word) => Some(Use::Locale(word)),
-            _ if LOCALE_CASES.contains(&word) && has_argument(tokens, at) => {
-                Some(Use::Locale(word))
-            }
+            _ if INTL_MEMBERS.contains(&word) && is_of_intl(tokens, at) => Some(Use::Intl(word)),
             FETCH if is_global => Some(Use::Fetch),
             _ if is_global && NODE_GLOBALS.contains(&word) => Some(Use::Global(word)),
             _ => None,
@@ -366,6 +368,17 @@ fn used_at<'a>(tokens: &'a [Token<'a>], at: usize, word: &'a str) -> Option<Use<
 fn is_member(tokens: &[Token<'_>], at: usize) -> bool {
     // Three dots are no member's.
     at > 0 && tokens[at - 1] == Token::Mark('.') && !(at > 1 && tokens[at - 2] == Token::Mark('.'))
+}
+
+/// Whether a member is one of `Intl`: `Intl.NAME` or `Intl?.NAME`.
+fn is_of_intl(tokens: &[Token<'_>], at: usize) -> bool {
+    matches!(
+        tokens.get(..at),
+        Some(
+            [.., Token::Word(INTL), Token::Mark('.')]
+                | [.., Token::Word(INTL), Token::Mark('?'), Token::Mark('.')]
+        )
+    )
 }
 
 fn process_member<'a>(tokens: &'a [Token<'a>], at: usize) -> Option<Use<'a>> {
@@ -405,7 +418,7 @@ fn asked_for<'a>(tokens: &[Token<'a>]) -> HashSet<&'a str> {
                 Token::Mark('.'),
                 Token::Word(member),
                 ..,
-            ] if GLOBAL_OBJECTS.contains(object) => Some(*member),
+            ] if GLOBAL_OBJECTS.contains(object) || *object == INTL => Some(*member),
             [Token::Word(name), ..] => Some(*name),
             _ => None,
         })
@@ -489,6 +502,7 @@ mod tests {
             "export default async (args) => (await call('f', args)).fetch",
             "import { call } from 'serverledge'; export const handler = () => process.env.KEY;",
             "const { call } = require(\"serverledge\");",
+            "import kv from 'serverledge/kv'",
             "// require('fs')\n/* Worker */ const a = 'fetch(1)', b = `Worker ${a} require('fs')`;",
             "const o = { Worker: 1 }; o.fetch(); o?.global; this.process.exit(1)",
             "function fetch() { return 1 } fetch()",
@@ -501,6 +515,10 @@ mod tests {
             "const fetch = app.fetch; module.exports = { other(a) { return [a] }, fetch, more }; Worker",
             "class A { fetch({ a }, b = (1)) { return 1 } }",
             "o.Intl; global.x = 1; typeof global",
+            "new Intl.NumberFormat('de').format(1) + globalThis.Intl.Collator",
+            "n.toLocaleString('de-DE') + n.toLocaleString() + 'i'.toLocaleUpperCase('tr')",
+            "a.sort((a, b) => a.localeCompare(b))",
+            "o.DisplayNames; my.Intl2.DisplayNames; typeof Intl.DisplayNames",
             "typeof Worker !== 'undefined' ? Worker.from(a) : btoa(a)",
             "typeof process !== 'undefined' && process.versions?.node",
             "if (typeof globalThis.fetch === 'function') globalThis.fetch('x')",
@@ -548,25 +566,15 @@ mod tests {
         );
         check("process.exit(1)", Some("uses process.exit of Node.js"));
         check("return Worker.from('a')", Some("uses Worker"));
-        check("new Intl.NumberFormat('de')", Some("uses Intl"));
-        check("globalThis.Intl", Some("uses Intl"));
+        for source in ["new Intl.DisplayNames(['de'], o)", "Intl?.DisplayNames"] {
+            check(
+                source,
+                Some("uses Intl.DisplayNames, which --runtime javascript does not have"),
+            );
+        }
         check(
-            "n.toLocaleString('de-DE')",
-            Some("uses toLocaleString, which depends on languages: --runtime javascript has none"),
-        );
-        check(
-            "n.toLocaleString()",
-            Some("uses toLocaleString, which depends on languages: --runtime javascript has none"),
-        );
-        check(
-            "a.sort((a, b) => a.localeCompare(b))",
-            Some("uses localeCompare, which depends on languages: --runtime javascript has none"),
-        );
-        check(
-            "'i'.toLocaleUpperCase('tr')",
-            Some(
-                "uses toLocaleUpperCase, which depends on languages: --runtime javascript has none",
-            ),
+            "new globalThis.Intl.DurationFormat()",
+            Some("uses Intl.DurationFormat, which --runtime javascript does not have"),
         );
         check("process?.exit(1)", Some("uses process.exit of Node.js"));
         check(

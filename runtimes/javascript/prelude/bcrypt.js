@@ -8,6 +8,7 @@
   const FORM = /^\$2[aby]\$(\d\d)\$([./A-Za-z0-9]{22})/;
   const SALT_BYTES = 16;
   const ROUNDS = 10;
+  const PASSWORD_BYTES_MAX = 72;
 
   // Six bits a letter, the upper ones first; the last letter has what is left.
   function written(bytes) {
@@ -70,6 +71,18 @@
     return Number(found[1]);
   }
 
+  // Only bcryptjs has these two.
+  function getSalt(hash) {
+    if (typeof hash !== 'string') throw new Error('hash must be a string');
+    if (hash.length !== 60) throw new Error('invalid hash');
+    return hash.slice(0, 29);
+  }
+
+  function truncates(password) {
+    if (typeof password !== 'string') throw new Error('password must be a string');
+    return native.encode(password.toWellFormed()).length > PASSWORD_BYTES_MAX;
+  }
+
   // With a callback at the end, or a promise.
   function later(run, name) {
     const own = (...given) => {
@@ -92,5 +105,5 @@
     getRounds,
   };
   shared.nodeModules.bcrypt = all;
-  shared.nodeModules.bcryptjs = all;
+  shared.nodeModules.bcryptjs = { ...all, getSalt, truncates };
 });

@@ -62,6 +62,12 @@
     return `${message}: the runtime javascript does not have it, the runtime nodejs has`;
   }
 
+  // Errors of the module `serverledge` have a code: it is shown as Node.js shows its own.
+  function nameOf(thrown) {
+    const name = String(thrown.name ?? thrown.constructor?.name ?? 'object');
+    return (name === 'KvError' || name === 'CallError') && typeof thrown.code === 'string' ? `${name} [${thrown.code}]` : name;
+  }
+
   // An exception as its type, its message and its stack. Anything can be thrown, and what is thrown can refuse to be
   // looked at.
   function explain(thrown) {
@@ -73,7 +79,7 @@
           stack: '',
         };
       }
-      const name = shorten(String(thrown.name ?? thrown.constructor?.name ?? 'object'), NAME_CHARS_MAX);
+      const name = shorten(nameOf(thrown), NAME_CHARS_MAX);
       const message = String(thrown.message ?? stringify(thrown));
       const stack = hasMore(thrown) ? shared.inspect(thrown, CAUSES_DEPTH_MAX) : stackOf(thrown, name, message);
       return {

@@ -31,6 +31,8 @@
 
   function reason(specifier) {
     const name = specifier.replace(/^node:/, '');
+    if (specifier.startsWith('serverledge/'))
+      return `there is no module "${specifier}": write import { kv } from 'serverledge'`;
     if (specifier.startsWith('node:') || NODE_APIS.has(name.split('/')[0])) {
       return (
         `"${specifier}" is an API of Node.js, which the runtime javascript does not have: ` +
@@ -254,7 +256,8 @@
     }
     const missing = isFile ? 'exports neither a function nor a handler' : `has no function '${name}'`;
     const likeFile = isFile && handler !== '' ? `, and nothing called '${name}'` : '';
-    throw noHandler(`${file} ${missing}${likeFile}; it exports ${exported(loaded)}`);
+    const wanted = isFile ? '; export a function, or an object with a function fetch' : '';
+    throw noHandler(`${file} ${missing}${likeFile}; it exports ${exported(loaded)}${wanted}`);
   }
 
   // Whether the first parameter is the context, which only the function's text can tell.

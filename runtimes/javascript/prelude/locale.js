@@ -1,4 +1,5 @@
-// Languages: there are none. Methods that depend on them say so, once in each call, instead of only being different.
+// Languages: the engine for scripts that name none of their methods has none. A script that makes up such a name at run time is
+// told so, once in each call.
 (function (native, shared) {
   'use strict';
 
@@ -23,7 +24,7 @@
   for (const [kind, name, differs, what] of METHODS) {
     const own =
       Object.getOwnPropertyDescriptor(kind.prototype, name) ?? Object.getOwnPropertyDescriptor(Object.prototype, name);
-    const text = `${name} ${what}. The runtime nodejs has languages`;
+    const text = `${name} ${what}. To have languages, write ${name} or Intl somewhere in the file, also in a comment`;
     const { [name]: telling } = {
       [name](argument, ...more) {
         if (differs(argument)) {

@@ -424,7 +424,7 @@
       this.#changed();
     }
 
-    delete(name, value) {
+    delete(name, value = undefined) {
       this.#pairs = this.#pairs.filter(
         (pair) => pair[0] !== String(name) || (value !== undefined && pair[1] !== String(value)),
       );
@@ -439,7 +439,7 @@
       return this.#pairs.filter((pair) => pair[0] === String(name)).map((pair) => pair[1]);
     }
 
-    has(name, value) {
+    has(name, value = undefined) {
       return this.#pairs.some(
         (pair) => pair[0] === String(name) && (value === undefined || pair[1] === String(value)),
       );
@@ -461,7 +461,7 @@
       this.#changed();
     }
 
-    forEach(callback, self) {
+    forEach(callback, self = undefined) {
       for (const [name, value] of this) callback.call(self, value, name, this);
     }
 
@@ -501,18 +501,18 @@
     #record;
     #params;
 
-    constructor(text, base) {
+    constructor(text, base = undefined) {
       this.#record = recordOf(text, base);
       if (this.#record !== undefined) return;
       const error = new TypeError('Invalid URL');
       throw Object.assign(error, { code: 'ERR_INVALID_URL', input: String(text) });
     }
 
-    static canParse(text, base) {
+    static canParse(text, base = undefined) {
       return recordOf(text, base) !== undefined;
     }
 
-    static parse(text, base) {
+    static parse(text, base = undefined) {
       return URL.canParse(text, base) ? new URL(text, base) : null;
     }
 

@@ -52,6 +52,15 @@ test('only the first 72 bytes count', () => {
   assert.deepEqual(resultOf(source), [true, false]);
 });
 
+test('bcryptjs has two functions more', () => {
+  const source = `const bcrypt = require('bcryptjs');
+    const failure = (run) => { try { return run(); } catch (e) { return e.message; } };
+    module.exports = ({ hash }) => [bcrypt.getSalt(hash), failure(() => bcrypt.getSalt('short')), failure(() => bcrypt.getSalt(1)),
+      bcrypt.truncates('ä'.repeat(36)), bcrypt.truncates('ä'.repeat(36) + 'x'), typeof require('bcrypt').getSalt];`;
+  const [, hash] = KNOWN[1];
+  assert.deepEqual(resultOf(source, { hash }), [hash.slice(0, 29), 'invalid hash', 'hash must be a string', false, true, 'undefined']);
+});
+
 test('what is wrong is refused, or compares as different', () => {
   const source = `const bcrypt = require('bcrypt');
     const failure = (run) => { try { return run(); } catch (e) { return e.message; } };

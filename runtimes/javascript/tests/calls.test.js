@@ -259,7 +259,7 @@ test('other functions are called', () => {
 
 test('a call that fails is an error with the line', () => {
   const { error } = run('  return call("none");');
-  assert.equal(error.error, 'CallError');
+  assert.equal(error.error, 'CallError [function_unknown]');
   assert.match(error.stack, /index\.js:2:\d+/);
 });
 

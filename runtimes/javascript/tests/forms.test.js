@@ -58,7 +58,7 @@ for (const handler of ['toString', 'main.toString', 'constructor']) {
 refused(
   'a file that exports nothing of its own name',
   'exports.a = () => 1;',
-  { message: "main.js exports neither a function nor a handler, and nothing called 'main'; it exports a" },
+  { message: "main.js exports neither a function nor a handler, and nothing called 'main'; it exports a; export a function, or an object with a function fetch" },
   { ...main, handler: 'main' },
 );
 check('export default', 'export default (params) => params.a;', { a: 5 }, 5);
@@ -201,7 +201,7 @@ refused('a file', 'module.exports = require("./other.js");', {
   message: /file "\.\/other\.js".*bundle/,
   line: 1,
 });
-refused('a call at deploy', 'await call("x");\nexport default () => 1;', { error: 'CallError', line: 1 });
+refused('a call at deploy', 'await call("x");\nexport default () => 1;', { error: 'CallError [call_refused]', line: 1 });
 
 test('what is printed at deploy is its log', () => {
   const guest = new Guest('console.log("loading", { a: 1 }); module.exports = () => 1;');

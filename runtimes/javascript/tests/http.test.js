@@ -216,7 +216,9 @@ test('a handler by name comes first', () => {
 test('what has no function fetch is refused', () => {
   const { error } = new Guest('export default { fetch: 1, a() {} };');
   assert.equal(error.error, 'HandlerMissing');
-  assert.match(error.message, /exports neither a function nor a handler; it exports default, fetch, a$/);
+  assert.match(error.message, /exports neither a function nor a handler; it exports default, fetch, a; export a function, or an object with a function fetch$/);
+  const misspelt = new Guest('export default { fetsh() {} };').error;
+  assert.match(misspelt.message, /it exports default, fetsh; export a function, or an object with a function fetch$/);
 });
 
 test('what is waited for is waited for, though the handler fails', () => {

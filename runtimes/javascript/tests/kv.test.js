@@ -155,8 +155,22 @@ test('a sum that JavaScript has no number for is in the message', () => {
   assert.equal(result[4], '9007199254740993');
 });
 
+test('the code of an error that nobody catches is told', () => {
+  const { error } = new Guest(`${IMPORT} () => kv.set('k', 'v', { ttl: 0 });`).call();
+  assert.equal(error.error, 'KvError [kv_ttl_invalid]');
+  assert.match(error.stack, /^KvError \[kv_ttl_invalid\]: a lifetime /);
+  const own = new Guest('module.exports = () => { throw Object.assign(new RangeError("far"), { code: "own" }); };').call();
+  assert.equal(own.error.error, 'RangeError');
+});
+
+test('another name of the module is refused with the right one', () => {
+  const { error } = new Guest("import kv from 'serverledge/kv'; export default () => kv.get('k');");
+  assert.equal(error.error, 'UnresolvedImport');
+  assert.equal(error.message, `there is no module "serverledge/kv": write import { kv } from 'serverledge'`);
+});
+
 test('there is no store while a file is loaded', () => {
   const { error } = new Guest("import { kv } from 'serverledge'; await kv.get('k'); export default () => 1");
-  assert.equal(error.error, 'KvError');
+  assert.equal(error.error, 'KvError [not_running]');
   assert.match(error.message, /use them in the handler/);
 });

@@ -21,6 +21,7 @@ mod files;
 mod fuzz;
 mod guests;
 mod hostile_page;
+mod invoice;
 mod isolation;
 mod javascript;
 mod javascript_http;

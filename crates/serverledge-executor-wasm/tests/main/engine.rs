@@ -15,6 +15,8 @@ use serverledge_executor_wasm::{WasmConfig, with_section};
 use crate::support::{Lab, json_of, kind, words};
 
 const SCRIPTS: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
+const SCRIPTS_WITH_INTL: &[u8] =
+    include_bytes!("../../../../runtimes/javascript/javascript-intl.wasm");
 const MEMORY: u64 = 64 << 20;
 
 /// A base that keeps its stdin and its length, in memory and in a global, and says both.
@@ -409,4 +411,44 @@ async fn limits_hold_in_two_parts() {
         kind(lab.invoke(&version, "{}").await),
         serverledge_core::FailureKind::TimeLimit
     );
+}
+
+/// A node has two engines of scripts. A snapshot of one shares that one's machine code, and a sweep keeps both.
+/// A node that knows the other base only compiles the same module as a whole, with the same results.
+#[tokio::test]
+async fn each_base_has_an_engine_of_its_own() {
+    let (plain, intl) = (
+        Bytes::from_static(SCRIPTS),
+        Bytes::from_static(SCRIPTS_WITH_INTL),
+    );
+    let lab = sharing_with(plain.clone(), |config| config.bases.push(intl.clone()));
+    let older = sharing(plain);
+    assert!(!lab.executor.is_base_prepared(&intl));
+    lab.executor.prepare_base(intl.clone()).await.unwrap();
+    assert!(lab.executor.is_base_prepared(&intl));
+    assert!(!lab.executor.is_base_prepared(SCRIPTS));
+    let before = lab.cached_files().len();
+    for (locale, expected) in [("de", "1.234,5"), ("en", "1,234.5")] {
+        let source = format!("exports.handler = (n) => n.toLocaleString('{locale}')");
+        let input = json!({ "file": "n.js", "source": source, "handler": "" }).to_string();
+        let taken = lab
+            .executor
+            .snapshot(intl.clone(), input.into(), MEMORY)
+            .await;
+        let module = taken.unwrap().module;
+        for lab in [&lab, &older] {
+            let version = lab.version(&module, FunctionLimits::default()).await;
+            let done = lab.invoke(&version, "1234.5").await.unwrap();
+            assert_eq!(json_of(&done), json!(expected));
+        }
+    }
+    assert_eq!(
+        lab.cached_files().len() - before,
+        2 * 2,
+        "the data of both, and no more machine code"
+    );
+    assert_eq!(older.cached_files().len(), 2 * 2, "both as a whole");
+    let swept = lab.executor.sweep(&HashSet::new(), Duration::ZERO).await;
+    assert_eq!(swept, 2 * 2, "the data");
+    assert!(lab.executor.is_base_prepared(&intl));
 }

@@ -10,12 +10,13 @@ use serverledge_core::{FunctionLimits, FunctionSpec, PrepareError, Progress, Run
 use serverledge_executor_wasm::{
     ModuleSnapshot, SnapshotError, WasmExecutor, answering_requests, section, with_section,
 };
-use serverledge_wire::javascript::{Role, notes};
+use serverledge_wire::javascript::{Role, names_languages, notes};
 
 use crate::functions::scripts::{ScriptFile, script, scripts};
 
-/// The engine, built from `runtimes/javascript`.
-const BASE: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
+/// The engines, built from `runtimes/javascript`.
+const PLAIN: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
+const INTL: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript-intl.wasm");
 /// The custom section with the source as it was sent.
 const SECTION: &str = "serverledge.source";
 /// A script that does nothing.
@@ -36,12 +37,67 @@ struct Input<'a> {
 }
 
 impl Input<'_> {
+    /// The engine with the files that the names in the input load: the engine itself looks at all of it, too.
+    fn engine(&self) -> ScriptEngine {
+        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
+        let mut texts = [self.file, self.source, self.handler]
+            .into_iter()
+            .chain(variables.map(String::as_str))
+            .chain(self.secrets.iter().copied());
+        if texts.any(names_languages) {
+            ScriptEngine::Intl
+        } else {
+            ScriptEngine::Plain
+        }
+    }
+
     fn json(&self) -> Result<Bytes, PrepareError> {
         let written = serde_json::to_vec(self).map_err(|fault| PrepareError::Internal {
             attempt: "write the engine's input".to_owned(),
             source: Box::new(fault),
         });
         written.map(Bytes::from)
+    }
+}
+
+/// An engine of scripts: the base of their snapshots (`docs/decisions/0040-intl.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ScriptEngine {
+    /// Without languages: the smaller one.
+    Plain,
+    /// With `Intl`, and what depends on languages.
+    Intl,
+}
+
+impl ScriptEngine {
+    const fn base(self) -> Bytes {
+        Bytes::from_static(match self {
+            Self::Plain => PLAIN,
+            Self::Intl => INTL,
+        })
+    }
+
+    /// Compiles it, unless that was done before. A failure is met again, and reported, where it is used.
+    async fn prepare(self, executor: &WasmExecutor) {
+        let begun = tokio::time::Instant::now();
+        match executor.prepare_base(self.base()).await {
+            Ok(()) => {
+                tracing::debug!(engine = ?self, elapsed = ?begun.elapsed(), "an engine of scripts is compiled");
+            }
+            Err(error) => tracing::warn!(
+                engine = ?self,
+                error = &error as &dyn std::error::Error,
+                "failed to compile an engine of scripts"
+            ),
+        }
+    }
+
+    /// Compiles the second engine when it is first needed. The first one is compiled when the node starts.
+    async fn prepare_first(self, executor: &WasmExecutor, progress: &dyn Progress) {
+        if self == Self::Intl && !executor.is_base_prepared(INTL) {
+            progress.step("compiling the engine with Intl (once)");
+            self.prepare(executor).await;
+        }
     }
 }
 
@@ -84,27 +140,18 @@ pub(crate) struct Made {
     pub(crate) remarks: Vec<String>,
 }
 
-/// The engine as the base of all snapshots of scripts.
-pub(crate) const fn base() -> Bytes {
-    Bytes::from_static(BASE)
+/// The engines as the bases of all snapshots of scripts.
+pub(crate) fn bases() -> Vec<Bytes> {
+    vec![ScriptEngine::Plain.base(), ScriptEngine::Intl.base()]
 }
 
-/// Compiles the engine in the background, so that the first deploy of a script finds it. A failure is met again, and
-/// reported, there.
+/// Compiles the engine of most scripts in the background, so that the first deploy of one finds it. The engine with
+/// `Intl` is compiled when it is first needed: that takes longer, and many nodes never need it.
 pub(crate) async fn prepare_engine(executor: &WasmExecutor) {
-    let begun = tokio::time::Instant::now();
-    match executor.prepare_base(base()).await {
-        Ok(()) => tracing::debug!(elapsed = ?begun.elapsed(), "the engine of scripts is compiled"),
-        Err(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "failed to compile the engine of scripts"
-            )
-        }
-    }
+    ScriptEngine::Plain.prepare(executor).await;
 }
 
-/// The snapshot of a script that does nothing: the same on every node with this engine.
+/// The snapshot of a script that does nothing, of the engine of most scripts: the same on every node with this engine.
 pub(crate) async fn empty_snapshot(executor: &WasmExecutor) -> Result<Bytes, SnapshotError> {
     let input = Input {
         file: "empty.js",
@@ -114,7 +161,9 @@ pub(crate) async fn empty_snapshot(executor: &WasmExecutor) -> Result<Bytes, Sna
         secrets: Vec::new(),
     };
     let memory = FunctionLimits::default().memory.bytes();
-    let taken = executor.snapshot(base(), input.json()?, memory).await?;
+    let taken = executor
+        .snapshot(ScriptEngine::Plain.base(), input.json()?, memory)
+        .await?;
     Ok(taken.module.into())
 }
 
@@ -138,10 +187,12 @@ pub(crate) async fn make(
         env: &spec.env,
         secrets,
     };
+    let engine = input.engine();
     let input = input.json()?;
+    engine.prepare_first(executor, progress).await;
     progress.step("taking the snapshot");
     let memory = spec.limits.memory.bytes();
-    let taken = executor.snapshot(base(), input, memory).await;
+    let taken = executor.snapshot(engine.base(), input, memory).await;
     let ModuleSnapshot {
         module,
         output,
@@ -306,6 +357,29 @@ fn refused(message: impl std::fmt::Display) -> DeployError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_choose_the_engine() {
+        let variable = |name: &str, value: &str| BTreeMap::from([(name.into(), value.into())]);
+        let none = BTreeMap::new();
+        for (source, env, expected) in [
+            ("module.exports = () => 1", &none, ScriptEngine::Plain),
+            ("n[`to${'LocaleString'}`]()", &none, ScriptEngine::Plain),
+            ("n.toLocaleString('de')", &none, ScriptEngine::Intl),
+            ("// with Intl", &none, ScriptEngine::Intl),
+            ("1", &variable("BY", "localeCompare"), ScriptEngine::Intl),
+            ("1", &variable("Intl", "1"), ScriptEngine::Intl),
+        ] {
+            let input = Input {
+                file: "f.js",
+                source,
+                handler: "",
+                env,
+                secrets: Vec::new(),
+            };
+            assert_eq!(input.engine(), expected, "{source} {env:?}");
+        }
+    }
 
     #[test]
     fn handlers_are_found() {

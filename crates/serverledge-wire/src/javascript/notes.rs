@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::tokens::{Token, tokens};
-use super::{Use, asked_for, uses};
+use super::{Use, asked_for, own_module, uses};
 
 /// Notes about one file.
 const NOTES_MAX: usize = 8;
@@ -24,7 +24,7 @@ pub enum Role {
 }
 
 /// Notes on what a file will get that it does not get in Node.js: each begins with `FILE:LINE`. One for each name. Where the
-/// handler itself is called `fetch`, there is none on that name.
+/// handler itself is called `fetch`, there is one on that name only where it is called.
 #[must_use]
 pub fn notes(file: &str, source: &str, role: Role) -> Vec<String> {
     let tokens = tokens(source);
@@ -33,7 +33,9 @@ pub fn notes(file: &str, source: &str, role: Role) -> Vec<String> {
     let asked_for = asked_for(&tokens);
     let mut looked_at = 0;
     for (at, used) in uses(&tokens) {
-        let is_handler = role == Role::Http && used == Use::Fetch;
+        // A call of it is none of the handler.
+        let is_called = tokens.get(at + 1) == Some(&Token::Mark('('));
+        let is_handler = role == Role::Http && used == Use::Fetch && !is_called;
         if is_handler || seen.contains(kind(used)) {
             continue;
         }
@@ -56,6 +58,7 @@ pub fn notes(file: &str, source: &str, role: Role) -> Vec<String> {
         let from = origin.map_or_else(String::new, |origin| format!(" (of {origin})"));
         notes.push(format!("{file}:{line}{from}: {}", told(used, asked)));
     }
+    notes.extend(own_module::note(file, source, &tokens));
     let more = notes.len().saturating_sub(NOTES_MAX);
     notes.truncate(NOTES_MAX);
     if more > 0 {
@@ -67,7 +70,7 @@ pub fn notes(file: &str, source: &str, role: Role) -> Vec<String> {
 /// Those that are told once together are equal.
 fn kind<'a>(used: Use<'a>) -> &'a str {
     match used {
-        Use::Global(name) | Use::Locale(name) => name,
+        Use::Global(name) | Use::Intl(name) => name,
         Use::Process(member) => member,
         Use::Clock(_) => "the clock",
         Use::Fetch => "fetch",
@@ -79,21 +82,19 @@ fn told(used: Use<'_>, asked: bool) -> String {
         Use::Fetch => {
             "fetch reaches the hosts that the deployment names (--allow-host), and no others".to_owned()
         }
-        Use::Global("Intl") => {
-            "Intl is not there: the runtime javascript has no languages. The runtime nodejs has".to_owned()
-        }
         Use::Global(name) if asked => format!("{name} is not there in the runtime javascript, as the file asks"),
         Use::Global(name) => {
             format!("the runtime javascript does not have {name}: using it fails. The runtime nodejs has it")
         }
         Use::Process(member) => format!("the runtime javascript has no process.{member}: it is undefined"),
-        Use::Locale("localeCompare") => "localeCompare compares by code points in the runtime javascript, not by a \
-             language: \"Z\" comes before \"a\", \"z\" before \"ä\". The runtime nodejs knows languages"
-            .to_owned(),
-        Use::Locale(name) => format!(
-            "{name} heeds no language in the runtime javascript: no grouping, no currencies, no time zones. The runtime \
-             nodejs knows languages"
-        ),
+        Use::Intl(member) if asked => {
+            format!("Intl.{member} is not there in the runtime javascript, as the file asks")
+        }
+        Use::Intl(member) => {
+            format!(
+                "the runtime javascript does not have Intl.{member}: using it fails. A new Node.js has it"
+            )
+        }
         Use::Clock(_) => {
             "the clock is the machine's in calls, in whole milliseconds, with dates in UTC; while the file is \
              loaded it stands at 1970-01-01T00:00:00Z"
@@ -153,12 +154,13 @@ mod tests {
         check("export default { fetch(request) { return 1 } }", &[]);
         check(
             "a.sort((a, b) => a.localeCompare(b)); n.toLocaleString()",
-            &[
-                "f.js:1: localeCompare compares by",
-                "f.js:1: toLocaleString heeds no",
-            ],
+            &[],
         );
-        check("new Intl.NumberFormat()", &["f.js:1: Intl is not"]);
+        check("new Intl.NumberFormat()", &[]);
+        check(
+            "\nnew Intl.DurationFormat('de')",
+            &["f.js:2: the runtime javascript"],
+        );
         check("process.exit()", &["f.js:1: the runtime javascript"]);
     }
 
@@ -171,14 +173,21 @@ mod tests {
             "{told:?}"
         );
         assert_eq!(notes("f.js", source, Role::Json).len(), 2);
+        let calling =
+            "export default {\n async fetch(request) {\n return fetch('https://a.example') } };";
+        let told = notes("f.js", calling, Role::Http);
+        assert!(
+            told.len() == 1 && told[0].starts_with("f.js:3: fetch reaches the hosts"),
+            "{told:?}"
+        );
     }
 
     #[test]
     fn parts_of_a_bundle_are_told_with_their_package() {
-        let source = "\n// node_modules/luxon/src/x.js\nconst f = new Intl.X();\nconst d = Date.now();\n// f.js\nDate.now()";
+        let source = "\n// node_modules/luxon/src/x.js\nconst f = new Worker();\nconst d = Date.now();\n// f.js\nDate.now()";
         check(
             source,
-            &["f.js:3 (of luxon/src/x.js): Intl", "f.js:6: the clock is"],
+            &["f.js:3 (of luxon/src/x.js): the", "f.js:6: the clock is"],
         );
         check(
             "// node_modules/a/a.js\ntypeof Worker",
@@ -189,8 +198,8 @@ mod tests {
 
     #[test]
     fn many_names_are_cut_short() {
-        let source = "Atomics; BroadcastChannel; EventSource; Intl; SharedArrayBuffer; WebAssembly; WebSocket; Worker; \
-             XMLHttpRequest; fetch";
+        let source = "Atomics; BroadcastChannel; EventSource; Intl.DisplayNames; SharedArrayBuffer; WebAssembly; WebSocket; \
+             Worker; XMLHttpRequest; fetch";
         assert_eq!(
             notes("f.js", source, Role::Json).last().unwrap(),
             "and 2 more names like these"

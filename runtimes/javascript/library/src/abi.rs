@@ -115,6 +115,8 @@ pub(crate) enum Handle {
     Hasher(Hasher),
     Compressor(Compressor),
     Decompressor(Decompressor),
+    #[cfg(feature = "intl")]
+    Intl(Box<dyn intl::Service>),
 }
 
 /// The answer of an operation.
@@ -123,6 +125,8 @@ pub(crate) enum Value {
     Bool(bool),
     Number(f64),
     Bytes(Vec<u8>),
+    #[cfg(feature = "intl")]
+    Text(alloc::string::String),
     Handle(Handle),
     /// A `TypeError` with this message.
     Fault(&'static str),
@@ -164,6 +168,8 @@ mod result {
     pub(super) const HANDLE: u32 = 6;
     pub(super) const FAULT: u32 = 7;
     pub(super) const OUT_OF_MEMORY: u32 = 8;
+    #[cfg(feature = "intl")]
+    pub(super) const TEXT: u32 = 9;
 }
 
 /// The arguments of a call.
@@ -242,6 +248,11 @@ pub(crate) unsafe fn finish(
             result::NUMBER
         }
         Some(Value::Bytes(bytes)) => give(answer, bytes),
+        #[cfg(feature = "intl")]
+        Some(Value::Text(text)) => {
+            give(answer, text.into_bytes());
+            result::TEXT
+        }
         Some(Value::Handle(handle)) => {
             answer.bytes = Box::into_raw(Box::new(handle)).cast();
             result::HANDLE

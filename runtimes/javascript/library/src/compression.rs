@@ -442,6 +442,8 @@ pub(crate) fn push(arguments: &Arguments<'_>) -> Option<Value> {
         Handle::Compressor(compressor) => compressor.push(bytes, is_last),
         Handle::Decompressor(decompressor) => decompressor.push(bytes, is_last, limit),
         Handle::Hasher(_) => return None,
+        #[cfg(feature = "intl")]
+        Handle::Intl(_) => return None,
     })
 }
 

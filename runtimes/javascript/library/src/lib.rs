@@ -1,4 +1,5 @@
-//! The part of the JavaScript guest that is Rust: cryptography, compression and mathematical functions.
+//! The part of the JavaScript guest that is Rust: cryptography, compression and mathematical functions, and with the feature
+//! `intl` languages.
 //!
 //! The guest's C calls an operation with the arguments of a JavaScript call, and makes a value of its answer
 //! (`../library.h`). Wrong arguments are answered with "undefined": a trap would end the invocation.
@@ -12,6 +13,8 @@ mod ciphers;
 mod compression;
 mod curves;
 mod hashes;
+#[cfg(feature = "intl")]
+mod languages;
 mod numbers;
 mod powers;
 mod rsa_keys;
@@ -54,4 +57,11 @@ operations! {
     library_scrypt = hashes::scrypt;
     library_timing_safe_equal = hashes::timing_safe_equal;
     library_x_derive = curves::x_derive;
+}
+
+#[cfg(feature = "intl")]
+operations! {
+    library_intl_ask = languages::ask;
+    library_intl_call = languages::call;
+    library_intl_make = languages::make;
 }
