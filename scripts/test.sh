@@ -149,7 +149,9 @@ step_test() {
         need_containers
         use_registries_of_this_machine
     fi
-    cargo test --workspace --locked --no-fail-fast "${features[@]}"
+    cargo test --workspace --locked --no-run --message-format=json-render-diagnostics "${features[@]}" |
+        python3 -B scripts/run-tests.py
+    cargo test --workspace --locked --no-fail-fast --doc "${features[@]}"
 }
 
 # Compares what a fresh call costs with what is recorded.

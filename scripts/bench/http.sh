@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Requests per second of this node beside bare axum (and `wasmtime serve`, where it is on PATH), interleaved in one run;
-# the same of scripts, short and bundled, beside workerd (where npm is); and what the node needs to start and to sit idle.
+# the same of scripts, short and bundled, beside workerd (where npm is); requests of functions beside reqwest; and what the node
+# needs to start and to sit idle.
 # Prints a table and lines `ratio NAME VALUE` and `figure NAME VALUE`.
-#   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|script|nested|loop|start]
+#   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|script|nested|loop|outgoing|start]
 #                         [--against FOLDER]   another build of `serverledge` in the same run, for `ratio NAME/against VALUE`
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -18,6 +19,7 @@ done
 echo "building (release) ..." >&2
 cargo build --release --quiet -p serverledge-node -p serverledge-cli
 cargo build --release --quiet -p serverledge-api --example bare_axum
+cargo build --release --quiet -p serverledge-client --example bare_reqwest
 # The Rust example as rustc links it by itself: from here, the flags of wasm-examples/.cargo are not found.
 # Once as a module of WASI preview 1, once as a component.
 for target in wasm32-wasip1 wasm32-wasip2; do

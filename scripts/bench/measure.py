@@ -15,7 +15,7 @@ import time
 
 import javascript
 from bench import (BIN, GUESTS, SCRIPT, SCRIPT_PARAMS, TARGET, Server, deploy, machine_code, module, node, post, print_machine,
-                   print_ratio_to_against)
+                   print_figures, print_ratio_to_against)
 
 
 def wrk(server, path, body, seconds, connections, scratch):
@@ -160,6 +160,70 @@ def measure_fetch(tools, ours, targets, ratios, scratch):
     targets["workerd-fetch"] = (peer, "/", call)
     ratios.append(("fetch/workerd", "http-javascript", "workerd-fetch"))
     return [peer]
+
+
+# Requests to a server of this machine, and values of its store. Clocks of functions are coarse: calls are timed from outside.
+OUTGOING = b"""import { kv } from 'serverledge';
+export default async function handler({ url, fetches, gets }) {
+  for (let n = 0; n < fetches; n++) await (await fetch(url, { method: 'POST', body: '{}' })).text();
+  for (let n = 0; n < gets; n++) await kv.get('key');
+  return 'done';
+}
+"""
+OUTGOING_CALLS = 400
+GETS = 50
+
+
+def measure_outgoing(options, scratch):
+    """What one request, and values of the embedded registry, add to a call in a fresh sandbox; the same request by reqwest."""
+    data = os.path.join(scratch, "outgoing")
+    os.mkdir(data)
+    ours = node(data, settings={"outbound.allow": "127.0.0.0/8"})
+    ours.wait_until_quiet()
+    peer = Server([os.path.join(BIN, "examples", "bare_axum"), "16"])
+    host = f"http://{peer.host}:{peer.port}"
+    deploy(ours, "outgoing", OUTGOING, Runtime="javascript", AllowHosts=[host])
+    client = [os.path.join(BIN, "examples", "bare_reqwest"), host + "/invoke/peer", str(OUTGOING_CALLS)]
+    kinds = {
+        "none": {"fetches": 0, "gets": 0},
+        "fetch": {"fetches": 1, "gets": 0, "url": host + "/invoke/peer"},
+        "gets": {"fetches": 0, "gets": GETS},
+    }
+    times = {"reqwest": [], **{kind: [] for kind in kinds}}
+    for turn in range(options.rounds):
+        told = subprocess.run(client, capture_output=True, text=True, check=True).stdout
+        # The first request makes the connection.
+        times["reqwest"] += [int(line) for line in told.split()][1:]
+        for kind, taken in times_of_calls(ours, kinds).items():
+            times[kind] += taken
+        print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
+    for server in (ours, peer):
+        server.stop()
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    fetch, get = medians["fetch"] - medians["none"], (medians["gets"] - medians["none"]) / GETS
+    print_figures({"ours": {
+        "outgoing-fetch-p50-us": fetch,
+        "outgoing-reqwest-p50-us": medians["reqwest"],
+        "outgoing-fetch-over-reqwest-us": fetch - medians["reqwest"],
+        "outgoing-kv-get-us": get,
+    }})
+
+
+def times_of_calls(server, kinds):
+    """Microseconds of calls of each kind in turn, over one connection."""
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    times = {kind: [] for kind in kinds}
+    for _ in range(OUTGOING_CALLS):
+        for kind, params in kinds.items():
+            body = as_call(params)
+            begun = time.perf_counter()
+            connection.request("POST", "/invoke/outgoing", body)
+            answer = connection.getresponse().read()
+            times[kind].append((time.perf_counter() - begun) * 1e6)
+            if b"done" not in answer:
+                raise SystemExit(f"outgoing: {answer[:300]!r}")
+    connection.close()
+    return times
 
 
 def same_result(ours, peer, name, call):
@@ -393,6 +457,7 @@ MEASUREMENTS = {
     "script": measure_script,
     "nested": measure_nested,
     "loop": measure_loop,
+    "outgoing": measure_outgoing,
     "start": measure_start,
 }
 

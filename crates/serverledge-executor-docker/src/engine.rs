@@ -370,18 +370,25 @@ impl Engine {
     }
 
     async fn read_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
+        let Reached { docker, kind } = self.reach().await?;
+        // Podman 4.3.1, asked for the last lines, leaves out the beginning of a line that was written in pieces. The whole log
+        // is right, and the profile bounds it.
+        let asked = if kind.is_podman {
+            "all".to_owned()
+        } else {
+            lines.to_string()
+        };
         let options = LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)
-            .tail(&lines.to_string())
+            .tail(&asked)
             .build();
-        let docker = self.docker().await?;
         let mut pieces = docker.logs(id, Some(options));
         let mut text = Vec::new();
         while let Some(piece) = pieces.next().await {
             text.extend_from_slice(&LogOutput::into_bytes(self.check(piece)?));
         }
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        Ok(last_lines(&String::from_utf8_lossy(&text), lines).to_owned())
     }
 
     /// All that a container's processes write past the agent, each piece with the engine's time before it, from this time on in
@@ -520,9 +527,36 @@ impl Engine {
     }
 }
 
+/// The end of a text, from the beginning of one of its last lines.
+fn last_lines(text: &str, lines: u32) -> &str {
+    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+    let whole = text.strip_suffix('\n').unwrap_or(text);
+    let mut breaks = whole.rmatch_indices('\n');
+    match lines.checked_sub(1).map(|before| breaks.nth(before)) {
+        Some(Some((at, _))) => text.get(at + 1..).unwrap_or_default(),
+        Some(None) => text,
+        None => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn last_lines_are_whole() {
+        for (text, lines, expected) in [
+            ("", 2, ""),
+            ("a\n", 2, "a\n"),
+            ("a\nb\n", 2, "a\nb\n"),
+            ("a\nb\nc\n", 2, "b\nc\n"),
+            ("a\nb\nc", 1, "c"),
+            ("a\n\nc\n", 2, "\nc\n"),
+            ("a\n", 0, ""),
+        ] {
+            assert_eq!(last_lines(text, lines), expected, "{text:?} {lines}");
+        }
+    }
 
     /// Podman says `stopped` between a container's end and its own notice of it.
     #[test]

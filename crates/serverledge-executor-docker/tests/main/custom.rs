@@ -125,7 +125,7 @@ async fn a_custom_image_serves_and_goes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn images_that_do_not_serve_are_refused_with_their_words() {
-    // The second one takes all of its time: enough for an interpreter to start on a busy machine.
+    // The second one takes all of its time: enough for an interpreter to start on a busy machine. It writes its line in pieces.
     let cases = [
         (
             Duration::from_secs(120),
@@ -135,7 +135,7 @@ async fn images_that_do_not_serve_are_refused_with_their_words() {
         ),
         (
             Duration::from_secs(25),
-            r#"["python3", "-uc", "print('thinking'); import time; time.sleep(600)"]"#,
+            r#"["python3", "-uc", "import sys, time; [sys.stdout.write(part) for part in ('think', 'ing\\n')]; time.sleep(600)"]"#,
             "did not listen",
             "thinking",
         ),
