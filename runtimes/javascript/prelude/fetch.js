@@ -31,8 +31,13 @@
     return text.toLowerCase();
   }
 
+  // Most are so: nothing to trim and nothing to refuse.
+  const PLAIN_VALUE = /^[!-~](?:[ -~]*[!-~])?$/;
+
   function checkedValue(method, value) {
-    const text = shared.trimmed(String(value), shared.isHttpSpace);
+    const given = String(value);
+    if (PLAIN_VALUE.test(given)) return given;
+    const text = shared.trimmed(given, shared.isHttpSpace);
     const at = text.search(/[^\0-\xff]/);
     if (at >= 0) {
       const told = `the character at index ${at} has a value of ${text.charCodeAt(at)} which is greater than 255.`;
@@ -42,14 +47,14 @@
     return text;
   }
 
-  function* pairsOf(init) {
+  function eachPair(init, add) {
     if (init === null || (typeof init !== 'object' && typeof init !== 'function'))
       throw new TypeError('headers are an object, a Headers or a list of pairs');
     if (init[Symbol.iterator] === undefined) {
       for (const name of Reflect.ownKeys(init)) {
         if (!Object.getOwnPropertyDescriptor(init, name)?.enumerable) continue;
         if (typeof name === 'symbol') throw new TypeError('a symbol is an invalid header name');
-        yield [name, init[name]];
+        add(name, init[name]);
       }
       return;
     }
@@ -57,11 +62,14 @@
       const pair = [...each];
       if (pair.length !== 2)
         throw new TypeError(`Headers constructor: expected name/value pair to be length 2, found ${pair.length}.`);
-      yield pair;
+      add(pair[0], pair[1]);
     }
   }
 
   let freeze;
+  let adopt;
+  let pairsInside;
+  let iterate;
   class Headers {
     // Names in lower case, each with its values in the order in which they were added.
     #values = new Map();
@@ -73,10 +81,26 @@
         headers.#isFixed = true;
         return headers;
       };
+      // New headers of the host's pairs, which are right.
+      adopt = (pairs) => {
+        const headers = new Headers();
+        for (let at = 0; at < pairs.length; at++) {
+          const name = pairs[at][0].toLowerCase();
+          const values = headers.#values.get(name);
+          if (values === undefined) headers.#values.set(name, [pairs[at][1]]);
+          else values.push(pairs[at][1]);
+        }
+        return headers;
+      };
+      // Their pairs, which are not to be changed; of what somebody put in the place of headers, the pairs that it gives.
+      pairsInside = (headers) => (#sorted in headers ? headers.#pairs() : [...headers]);
     }
 
     constructor(init = undefined) {
-      if (init !== undefined) for (const [name, value] of pairsOf(init)) this.append(name, value);
+      if (init === undefined) return;
+      if (typeof init === 'object' && init !== null && #sorted in init && init[Symbol.iterator] === iterate)
+        for (const [name, values] of init.#values) this.#values.set(name, [...values]);
+      else eachPair(init, (name, value) => this.append(name, value));
     }
 
     // The values, to be changed.
@@ -156,6 +180,7 @@
       return this.#pairs();
     }
   }
+  iterate = Headers.prototype[Symbol.iterator];
 
   // === bodies ===
 
@@ -651,7 +676,7 @@
   }
 
   function sendOnce(url, { method, body, headers }) {
-    const list = [...headers];
+    const list = pairsInside(headers).slice();
     const add = (name, value) => headers.has(name) || list.push([name, value]);
     add('accept', '*/*');
     add('accept-encoding', headers.has('range') ? 'identity' : 'gzip, deflate');
@@ -659,7 +684,7 @@
     if (body.length === 0 && (method === 'POST' || method === 'PUT')) add('content-length', '0');
     const [isError, head, bytes] = native.send(stringify({ method, url: url.split('#', 1)[0], headers: list }), body);
     if (isError) throw failed(head.error, head.message);
-    return { ...head, headers: new Headers(head.headers), bytes };
+    return { ...head, headers: adopt(head.headers), bytes };
   }
 
   // Headers are bytes; some are UTF-8.
@@ -779,16 +804,16 @@
   shared.requestOf = (method, url, headerPairs, bytes) => {
     const hasBody = bytes.length > 0 && method !== 'GET' && method !== 'HEAD';
     const isForbidden = FORBIDDEN_METHODS.includes(method.toUpperCase());
-    const init = { method: isForbidden ? 'GET' : method, headers: headerPairs };
+    const init = { method: isForbidden ? 'GET' : method, headers: adopt(headerPairs) };
     const request = new Request(url, hasBody && !isForbidden ? { ...init, body: bytes } : init);
     return isForbidden ? Object.defineProperty(request, 'method', { value: method, enumerable: true }) : request;
   };
 
   // What is sent of a response: a promise, which waits for all of the body. What was unpacked here is sent so.
   shared.partsOf = async (response) => {
-    const headers = new Headers(response.headers);
+    let headerPairs = pairsInside(response.headers);
     if (sourceOf(response)?.codings?.length > 0)
-      for (const name of ['content-encoding', 'content-length']) headers.delete(name);
-    return { status: response.status, headerPairs: [...headers], bytes: await take(response) };
+      headerPairs = headerPairs.filter(([name]) => name !== 'content-encoding' && name !== 'content-length');
+    return { status: response.status, headerPairs, bytes: await take(response) };
   };
 });

@@ -331,8 +331,37 @@
     return String(value).replace(/[\t\n\r]/g, '');
   }
 
+  // URLs as they would be shown again, as most are written: in them is nothing to decode, to encode or to leave out. The
+  // names of hosts do not end like numbers.
+  const PLAIN =
+    /^(https?):\/\/([a-z0-9_.-]+)(?::([1-9][0-9]{0,4}))?(\/[!$&'()*+,\-./0-9:;=@A-Z[\]_a-z|~]*)?(?:\?([!$%&()*+,\-./0-9:;=?@A-Z[\\\]^_`a-z{|}~]*))?(?:#([!-~]*))?$/;
+  const NAME = /^(?:[a-z0-9_-]+\.)*[a-z_-][a-z0-9_-]*$/;
+  const ADDRESS = /^(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}$/;
+
+  const isPlainHost = (host) =>
+    (NAME.test(host) && !host.includes('xn--')) ||
+    (ADDRESS.test(host) && host.split('.').every((number) => Number(number) <= 255));
+
+  // The parts of such a URL; undefined if it is another.
+  function parsePlain(text) {
+    const found = PLAIN.exec(text);
+    if (found === null) return undefined;
+    const [, scheme, host, port = '', path = '/', query = null, fragment = null] = found;
+    if (path.includes('/.') || Number(port) > 65535 || !isPlainHost(host)) return undefined;
+    if (fragment !== null && /["<>`]/.test(fragment)) return undefined;
+    const record = blank(scheme);
+    record.host = host;
+    record.port = port === DEFAULT_PORTS[scheme] ? '' : port;
+    record.path = path.slice(1).split('/');
+    record.query = query;
+    record.fragment = fragment;
+    return record;
+  }
+
   // The parts of a URL; undefined if the text is none.
   function parse(input, base) {
+    const plain = parsePlain(input);
+    if (plain !== undefined) return plain;
     const text = stripped(shared.trimmed(input, (code) => code <= 0x20));
     const found = /^([a-zA-Z][a-zA-Z0-9+.-]*):([^]*)$/.exec(text);
     if (found === null) return base === undefined ? undefined : parseRelative(text, base);
@@ -497,12 +526,15 @@
     return base !== undefined && from === undefined ? undefined : parse(String(text).toWellFormed(), from);
   }
 
+  // In place of a text: the parts are there.
+  const PARSED = Symbol('parsed');
+
   class URL {
     #record;
     #params;
 
     constructor(text, base = undefined) {
-      this.#record = recordOf(text, base);
+      this.#record = text === PARSED ? base : recordOf(text, base);
       if (this.#record !== undefined) return;
       const error = new TypeError('Invalid URL');
       throw Object.assign(error, { code: 'ERR_INVALID_URL', input: String(text) });
@@ -513,7 +545,8 @@
     }
 
     static parse(text, base = undefined) {
-      return URL.canParse(text, base) ? new URL(text, base) : null;
+      const record = recordOf(text, base);
+      return record === undefined ? null : new URL(PARSED, record);
     }
 
     get href() {
