@@ -5,7 +5,7 @@
 //! bare_reqwest http://127.0.0.1:8080/invoke/x 1000
 //! ```
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 #[tokio::main]
 #[expect(

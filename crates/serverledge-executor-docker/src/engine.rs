@@ -234,7 +234,7 @@ impl Engine {
                 message,
             } => self.refused(status, message),
             Error::DockerStreamError { error: message } => self.refused(500, message),
-            other => self.away(Box::new(other)),
+            other => self.away(&other),
         })
     }
 
@@ -251,19 +251,19 @@ impl Engine {
         }
     }
 
-    fn away(&self, source: Box<dyn std::error::Error + Send + Sync>) -> EngineError {
+    fn away(&self, source: &(dyn std::error::Error + 'static)) -> EngineError {
         // A restarted engine may have another version.
         *self.reached.lock() = None;
         EngineError::Unavailable {
             socket: self.socket.clone(),
-            source: last_cause(&*source).into(),
+            source: last_cause(source).into(),
         }
     }
 
     /// A request whose answer is read here.
     async fn ask<T: DeserializeOwned>(&self, call: EngineRequest) -> Result<T, EngineError> {
         let told = self.send(call).await?;
-        serde_json::from_slice(&told).map_err(|error| self.away(error.into()))
+        serde_json::from_slice(&told).map_err(|error| self.away(&error))
     }
 
     /// The same, with the body of the answer as it is.
@@ -275,7 +275,7 @@ impl Engine {
                 message,
             })) => Err(EngineError::Missing(message)),
             Ok(Err(EngineRefusal { status, message })) => Err(self.refused(status, message)),
-            Err(error) => Err(self.away(error.into())),
+            Err(error) => Err(self.away(&error)),
         }
     }
 
@@ -583,7 +583,7 @@ mod tests {
     #[test]
     fn an_engine_that_is_away_is_told_by_the_last_cause() {
         let gone = std::io::Error::new(std::io::ErrorKind::NotFound, "no such socket");
-        let away = Engine::new("/none.sock".into()).away(Box::new(Connect(gone)));
+        let away = Engine::new("/none.sock".into()).away(&Connect(gone));
         assert_eq!(
             serverledge_core::error_chain(&away),
             "no container engine answers at /none.sock: no such socket"
