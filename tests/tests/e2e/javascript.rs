@@ -127,7 +127,7 @@ fn the_runtime_follows_from_the_source() -> Result<()> {
             "{ran:?}"
         );
     }
-    assert_eq!(node.names()?, ["buffer", "plain", "root"]);
+    assert_eq!(node.names()?, ["buffer", "plain", "root", "sorted"]);
     Ok(())
 }
 

@@ -46,7 +46,8 @@ fn the_client_says_what_is_missing() -> Result<()> {
             let ran = node.cli(&arguments)?;
             let said = &ran.assert_code(2).stderr;
             for part in [
-                "container engine (Docker, Podman)",
+                "no container engine answers",
+                "start Docker or Podman",
                 "no-engine.sock",
                 "WebAssembly",
             ] {

@@ -287,7 +287,7 @@ fn the_engine_of_scripts_is_compiled_at_the_start() -> Result<()> {
         .with("wasm.engine_at_start", true)
         .with("log.level", "debug")
         .start()?;
-    let told = "the engine of scripts is compiled";
+    let told = "an engine of scripts is compiled";
     wait_for(told, || Ok(node.stderr().contains(told).then_some(())))?;
     node.stop()?;
     Ok(())
