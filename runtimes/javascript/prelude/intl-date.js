@@ -12,6 +12,7 @@
     define,
     getNumberOption,
     getOption,
+    keep,
     methods,
     parts,
     resolveLocale,
@@ -26,7 +27,6 @@
   const TYPE = /^[a-z0-9]{3,8}(?:-[a-z0-9]{3,8})*$/i;
   const CYCLES = ['h11', 'h12', 'h23', 'h24'];
   const STYLES = ['full', 'long', 'medium', 'short'];
-  const KEPT_MAX = 64;
 
   const [NAMES, NUMBERS] = [
     ['narrow', 'short', 'long'],
@@ -101,14 +101,11 @@
     const { timeZone } = options;
     if (timeZone === undefined) return 'UTC';
     const name = `${timeZone}`;
-    let known = zones.get(name);
-    if (known === undefined) {
-      known = intlAsk('zone', 'canonical', name);
+    return keep(zones, name, () => {
+      const known = intlAsk('zone', 'canonical', name);
       if (known === undefined) throw new RangeError(`Invalid time zone specified: ${name}`);
-      if (zones.size >= KEPT_MAX) zones.clear();
-      zones.set(name, known);
-    }
-    return known;
+      return known;
+    });
   }
 
   // === formats ===
@@ -249,16 +246,9 @@
   const plain = new Map();
 
   function handleOf(locales, options, name) {
+    const make = () => made(canonicalizeLocaleList(locales), optionsOf(options), NEEDS[name]).handle;
     const isPlain = options === undefined && (locales === undefined || typeof locales === 'string');
-    const key = `${name} ${locales}`;
-    const found = isPlain ? plain.get(key) : undefined;
-    if (found !== undefined) return found;
-    const { handle } = made(canonicalizeLocaleList(locales), optionsOf(options), NEEDS[name]);
-    if (isPlain) {
-      if (plain.size >= KEPT_MAX) plain.clear();
-      plain.set(key, handle);
-    }
-    return handle;
+    return isPlain ? keep(plain, `${name} ${locales}`, make) : make();
   }
 
   const { getTime } = Date.prototype;

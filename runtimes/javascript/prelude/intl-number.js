@@ -14,6 +14,7 @@
     getBooleanOrStringNumberFormatOption,
     getNumberOption,
     getOption,
+    keep,
     methods,
     parts,
     resolveLocale,
@@ -35,7 +36,6 @@
     'millimeter millisecond minute month nanosecond ounce percent petabyte pound second stone terabit terabyte week yard year'
   ).split(' ');
   const TIMES = ['second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year'];
-  const FORMATTERS_MAX = 64;
 
   const kept = new Map();
   // The numbering systems, those with ten digits.
@@ -364,13 +364,7 @@
   function slotsFor(locales, options) {
     if (options !== undefined || (locales !== undefined && typeof locales !== 'string'))
       return makeSlots(locales, options);
-    let slots = plain.get(locales);
-    if (slots === undefined) {
-      slots = makeSlots(locales, undefined);
-      if (plain.size >= FORMATTERS_MAX) plain.clear();
-      plain.set(locales, slots);
-    }
-    return slots;
+    return keep(plain, locales, () => makeSlots(locales, undefined));
   }
 
   function checked(value, kind, type) {

@@ -9,7 +9,7 @@
   const { apply } = Reflect;
   const { replace: replaceText, split: splitText, toLowerCase } = String.prototype;
   // Services that a file keeps, by their kind, locale and options.
-  const SERVICES_MAX = 64;
+  const KEPT_MAX = 64;
 
   const Intl = {};
   Object.defineProperty(Intl, Symbol.toStringTag, { value: 'Intl', configurable: true });
@@ -221,12 +221,19 @@
   // A service, kept for the next that wants the same. `kept` is the Map of the file that asks.
   function service(kept, kind, locale, options) {
     const text = typeof options === 'string' ? options : textOfOptions(options);
-    const key = `${kind} ${locale} ${text}`;
+    return keep(kept, `${kind} ${locale} ${text}`, () => {
+      const made = intlMake(kind, locale, text);
+      if (made === undefined) throw new RangeError('Internal error. Icu error.');
+      return made;
+    });
+  }
+
+  // What is kept for a key; made now, if nothing is.
+  function keep(kept, key, make) {
     let made = kept.get(key);
     if (made === undefined) {
-      made = intlMake(kind, locale, text);
-      if (made === undefined) throw new RangeError('Internal error. Icu error.');
-      if (kept.size >= SERVICES_MAX) kept.clear();
+      made = make();
+      if (kept.size >= KEPT_MAX) kept.clear();
       kept.set(key, made);
     }
     return made;
@@ -461,6 +468,7 @@
     getNumberOption,
     getOption,
     getOptionsObject,
+    keep,
     methods,
     parts,
     partsOfTag,

@@ -9,20 +9,11 @@
 // - The time zone database is a newer one.
 'use strict';
 
-process.env.SERVERLEDGE_TEST_GUEST ??= require('node:path').join(__dirname, '..', 'javascript-intl.wasm');
-
 const assert = require('node:assert/strict');
 const test = require('node:test');
 
-const { Guest } = require('./guest.js');
+const { Guest, LOCALES, skipTexts } = require('./intl.js');
 
-// Texts are CLDR's. Those of another version may be others.
-const skipTexts = process.versions.cldr !== '48.0' && 'Node.js has other data than the engine';
-
-const LOCALES = (
-  'en en-AU en-CA en-GB en-IN de de-AT de-CH fr fr-CA fr-CH es es-MX es-419 it pt pt-PT nl sv da nb fi pl cs sk hu ro bg hr ' +
-  'sr sl el uk ru tr he ar fa hi bn th vi id ms ja ko zh zh-Hant zh-Hant-HK ca et lt lv'
-).split(' ');
 // Ones whose data are those of another.
 const OTHERS = ['en-US', 'de-LU', 'pt-BR', 'zh-TW', 'no', 'ja-JP', 'ar-u-nu-arab'];
 const ZONES = (

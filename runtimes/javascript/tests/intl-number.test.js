@@ -12,20 +12,11 @@
 //   asked for; Node.js has "standard" and "auto". Digits behind the point may be 100, not 20.
 'use strict';
 
-process.env.SERVERLEDGE_TEST_GUEST ??= require('node:path').join(__dirname, '..', 'javascript-intl.wasm');
-
 const assert = require('node:assert/strict');
 const test = require('node:test');
 
-const { Guest } = require('./guest.js');
+const { Guest, LOCALES, skipTexts } = require('./intl.js');
 
-// Texts are CLDR's. Those of another version may be others.
-const skipTexts = process.versions.cldr !== '48.0' && 'Node.js has other data than the engine';
-
-const LOCALES = (
-  'en en-AU en-CA en-GB en-IN de de-AT de-CH fr fr-CA fr-CH es es-MX es-419 it pt pt-PT nl sv da nb fi pl cs sk hu ro bg hr ' +
-  'sr sl el uk ru tr he ar fa hi bn th vi id ms ja ko zh zh-Hant zh-Hant-HK ca et lt lv'
-).split(' ');
 const UNITS = (
   'acre bit byte celsius day degree fahrenheit fluid-ounce foot gallon gigabyte gram hectare hour inch kilogram kilometer liter ' +
   'meter mile mile-scandinavian millisecond minute month ounce percent petabyte pound second stone week yard year ' +

@@ -9,20 +9,13 @@
 // - Tags of languages with five to eight letters are not taken; there are none. Some texts of errors name less.
 'use strict';
 
-process.env.SERVERLEDGE_TEST_GUEST ??= require('node:path').join(__dirname, '..', 'javascript-intl.wasm');
-
 const assert = require('node:assert/strict');
 const test = require('node:test');
 
-const { Guest } = require('./guest.js');
+const { Guest, LOCALES: DATA, skipTexts } = require('./intl.js');
 
-// Texts and orders are CLDR's. Those of another version may be others.
-const skipTexts = process.versions.cldr !== '48.0' && 'Node.js has other data than the engine';
-
-const LOCALES = (
-  'en en-AU en-CA en-GB en-IN de de-AT de-CH fr fr-CA fr-CH es es-MX es-419 it pt pt-PT nl sv da nb fi pl cs sk hu ro bg hr ' +
-  'sr sl el uk ru tr he ar fa hi bn th vi id ms ja ko zh zh-Hant zh-Hant-HK ca et lt lv en-US no pt-BR zh-TW zh-HK de-LU es-AR'
-).split(' ');
+// And some that have the data of another.
+const LOCALES = [...DATA, 'en-US', 'no', 'pt-BR', 'zh-TW', 'zh-HK', 'de-LU', 'es-AR'];
 
 const WORDS = (
   'a A á Á ä Ä à â å Å ã ā ą aa AA ae æ Æ b B c C č ć ç ch Ch cs d ď dz dž đ ð e é è ê ë ě ę f g ğ gy h i ı I İ í j k l ł ll lj m n ' +

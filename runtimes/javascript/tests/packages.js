@@ -14,8 +14,6 @@ const HANDLERS = path.join(__dirname, 'packages');
 const DOCUMENT = path.join(__dirname, '..', '..', '..', 'docs', 'javascript.md');
 const ENGINES = path.join(__dirname, '..');
 const [BEGIN, END] = ['<!-- table of packages: begin -->', '<!-- table of packages: end -->'];
-// A bundle that names one of these is run by the engine that knows languages.
-const LANGUAGES = /\b(?:Intl|localeCompare|toLocale(?:String|DateString|TimeString|UpperCase|LowerCase))\b/;
 const RUN_SECONDS_MAX = 300;
 
 // Handlers that are not called like their package.
@@ -97,7 +95,9 @@ function run(where, file, folder, environment) {
 
 // The module that the node would give such a bundle.
 function engineFor(file) {
-  const module = LANGUAGES.test(fs.readFileSync(file, 'utf8')) ? 'javascript-intl.wasm' : 'javascript.wasm';
+  const [header] = fs.readFileSync(path.join(ENGINES, 'prelude', 'intl.js'), 'utf8').split('\n', 1);
+  const names = header.replace('// names: ', '').split(' ');
+  const module = new RegExp(`\\b(?:${names.join('|')})\\b`).test(fs.readFileSync(file, 'utf8')) ? 'javascript-intl.wasm' : 'javascript.wasm';
   return process.env.SERVERLEDGE_TEST_GUEST ?? path.join(ENGINES, module);
 }
 

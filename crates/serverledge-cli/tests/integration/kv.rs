@@ -28,28 +28,7 @@ fn run(arguments: &[&str], answer: &str, code: i32) -> (String, String, String) 
 
 /// Runs the program against these answers in their order; checks the exit code, and gives the requests and stderr.
 fn run_answered(arguments: &[&str], answers: &[String], code: i32) -> (Vec<String>, String) {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = listener
-        .local_addr()
-        .expect("a listener has an address")
-        .port()
-        .to_string();
-    let child = program(&folder)
-        .args(arguments)
-        .args(["--port", &port])
-        .spawn()
-        .expect("the program starts");
-    let answered = answers.iter().map(|answer| {
-        let (mut stream, _) = listener.accept().expect("a connection comes");
-        let request = read_request(&mut stream);
-        stream
-            .write_all(answer.as_bytes())
-            .expect("the answer is read");
-        request
-    });
-    let requests = answered.collect();
-    let output = child.wait_with_output().expect("the program ends");
+    let (requests, output) = answered(arguments, answers);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     (requests, stderr)
@@ -195,24 +174,14 @@ fn entries_are_deleted_counted_and_cleared() {
 /// As many pages as `--limit` takes, and no more.
 #[test]
 fn keys_are_listed_over_pages() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = listener
-        .local_addr()
-        .expect("a listener has an address")
-        .port()
-        .to_string();
-    let child = program(&folder)
-        .args(["kv", "list", "a/", "--limit", "1001", "--port", &port])
-        .spawn()
-        .expect("the program starts");
     let keys: Vec<String> = (0..1000).map(|number| format!("\"a/{number}\"")).collect();
     let pages = [
         format!(r#"{{"keys":[{}],"cursor":"one"}}"#, keys.join(",")),
         r#"{"keys":["a/last"],"cursor":"two"}"#.to_owned(),
     ];
-    let requests = pages.map(|page| serve(&listener, plain("200 OK", &page).as_bytes()));
-    let output = child.wait_with_output().expect("the program ends");
+    let answers = pages.map(|page| plain("200 OK", &page));
+    let (requests, output) = answered(&["kv", "list", "a/", "--limit", "1001"], &answers);
+    let requests: Vec<&str> = requests.iter().map(|request| first_line(request)).collect();
     assert_eq!(
         requests,
         [

@@ -52,6 +52,35 @@ fn serve(listener: &TcpListener, answer: &[u8]) -> String {
     request.lines().next().unwrap_or_default().to_owned()
 }
 
+/// Runs the program against one whole answer for each of its connections; gives back what it asked.
+fn answered(arguments: &[&str], answers: &[String]) -> (Vec<String>, Output) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
+        .to_string();
+    let child = program(&folder)
+        .args(arguments)
+        .args(["-port", &port])
+        .spawn()
+        .expect("the program starts");
+    let requests = answers.iter().map(|answer| {
+        let (mut stream, _) = listener.accept().expect("a connection comes");
+        let request = read_request(&mut stream);
+        stream
+            .write_all(answer.as_bytes())
+            .expect("the answer is read");
+        request
+    });
+    let requests = requests.collect();
+    (
+        requests,
+        child.wait_with_output().expect("the program ends"),
+    )
+}
+
 fn read_request(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];

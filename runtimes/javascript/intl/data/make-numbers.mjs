@@ -82,8 +82,6 @@ const read = (name) => JSON.parse(fs.readFileSync(path.join(modules, name), 'utf
 const main = (source, locale, file) => read(`cldr-${source}-full/main/${locale}/${file}.json`).main[locale];
 const supplemental = (file) => read(`cldr-core/supplemental/${file}.json`).supplemental;
 
-const ranges = supplemental('pluralRanges').plurals;
-
 function addForms(lines, key, source, name, apart = '.') {
   const other = source[name('other')];
   for (const form of FORMS) {
@@ -109,11 +107,6 @@ function numbers(locale) {
     ['ns', all.defaultNumberingSystem],
     ['min', all.minimumGroupingDigits],
   ]);
-  const language = locale.split('-')[0];
-  for (const [name, form] of Object.entries(ranges[language] ?? {})) {
-    const [, start, end] = name.match(/start-(\w+)-end-(\w+)/);
-    if (form !== 'other') lines.set(`range.${start}.${end}`, form);
-  }
   addForms(lines, 'un', all['currencyFormats-numberSystem-latn'], (form) => `unitPattern-count-${form}`);
   for (const key of Object.keys(all)) {
     if (!key.startsWith('symbols-numberSystem-')) continue;

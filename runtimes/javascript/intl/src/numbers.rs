@@ -160,7 +160,7 @@ impl NumberFormat {
             _ => Notation::Standard,
         };
         Some(Self {
-            plurals: Plurals::new(locale, &numbers)?,
+            plurals: Plurals::new(locale)?,
             rounding: Rounding::new(options)?,
             grouping: grouping(options, &pattern, &symbols, is_compact),
             symbols,

@@ -1,7 +1,6 @@
 //! Rules of plurals: the category of a number as it is written, and of a range of two numbers.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 
 use fixed_decimal::{Decimal, FloatPrecision, SignedRoundingMode, UnsignedRoundingMode};
 use icu_locale::Locale;
@@ -30,7 +29,7 @@ const RANGES: &[(&str, &str)] = &[
     ("lv", "ooo xoo zoo"),
 ];
 
-/// How a number is written before it is looked at: digits behind the point, or significant ones.
+/// The digits with which a number is written before it is looked at: those behind the point, or significant ones.
 enum Digits {
     Fraction(i16, i16),
     Significant(i16, i16),
@@ -82,8 +81,7 @@ impl Digits {
 struct Plurals {
     rules: PluralRules,
     digits: Digits,
-    /// The ranges of the language in [`RANGES`].
-    ranges: &'static str,
+    ranges: RangeRules,
 }
 
 impl Plurals {
@@ -94,8 +92,23 @@ impl Plurals {
                 self.rules.category_for(&decimal)
             })
     }
+}
 
-    fn of_range(&self, start: PluralCategory, end: PluralCategory) -> PluralCategory {
+/// The ranges of a language whose category is not "other".
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RangeRules(&'static str);
+
+impl RangeRules {
+    pub(crate) fn of(locale: &Locale) -> Self {
+        let language = locale.id.language.as_str();
+        let own = RANGES
+            .iter()
+            .find(|(languages, _)| languages.split(' ').any(|one| one == language));
+        Self(own.map_or("", |(_, ranges)| ranges))
+    }
+
+    /// The category of a range from one category to another.
+    pub(crate) fn category(self, start: PluralCategory, end: PluralCategory) -> PluralCategory {
         let letters = |range: &&str| {
             range.chars().eq([
                 letter(start),
@@ -104,7 +117,7 @@ impl Plurals {
             ])
         };
         let own = self
-            .ranges
+            .0
             .split(' ')
             .find(letters)
             .and_then(|range| range.chars().last());
@@ -125,7 +138,8 @@ fn letter(category: PluralCategory) -> char {
     }
 }
 
-fn name(category: PluralCategory) -> &'static str {
+/// The name in CLDR.
+pub(crate) fn name(category: PluralCategory) -> &'static str {
     match category {
         PluralCategory::Zero => "zero",
         PluralCategory::One => "one",
@@ -143,7 +157,9 @@ impl Service for Plurals {
                 Reply::Text(name(self.category(*number)).into())
             }
             ("selectRange", [Argument::Number(start), Argument::Number(end), ..]) => {
-                let category = self.of_range(self.category(*start), self.category(*end));
+                let category = self
+                    .ranges
+                    .category(self.category(*start), self.category(*end));
                 Reply::Text(name(category).into())
             }
             // Sorted as Node.js has them: by name, and "other" at the end, where the rules have it.
@@ -180,20 +196,15 @@ pub(crate) fn rules(locale: &Locale, kind: PluralRuleType) -> Option<PluralRules
 /// Rules of plurals. The options are `type`, and digits as ECMA-402 names them.
 pub(crate) fn make(locale: &str, options: &Options<'_>) -> Option<Box<dyn Service>> {
     let locale = Locale::try_from_str(locale).ok()?;
-    let language = String::from(locale.id.language.as_str());
     let kind = match options.get("type") {
         Some("ordinal") => PluralRuleType::Ordinal,
         _ => PluralRuleType::Cardinal,
     };
     let rules = rules(&locale, kind)?;
-    let ranges = RANGES
-        .iter()
-        .find(|(languages, _)| languages.split(' ').any(|one| one == language))
-        .map_or("", |(_, ranges)| ranges);
     Some(Box::new(Plurals {
         rules,
         digits: Digits::of(options),
-        ranges,
+        ranges: RangeRules::of(&locale),
     }))
 }
 

@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::numbers::{Form, NumberFormat, Piece, Quantity};
+use crate::plurals;
 use crate::{Argument, Options, Parts, Reply, Service};
 
 /// A format of relative times for a locale and options.
@@ -51,8 +52,11 @@ impl RelativeTimeFormat {
             .decimal(Quantity::new(Argument::Number(value.abs()))?);
         let sign = if value.is_sign_negative() { '-' } else { '+' };
         let pattern = |form: Form| {
-            self.times
-                .get(&format!("{}.{unit}.{sign}{}", self.width, form.name()))
+            self.times.get(&format!(
+                "{}.{unit}.{sign}{}",
+                self.width,
+                plurals::name(form)
+            ))
         };
         let pattern = pattern(form).or_else(|| pattern(Form::Other))?;
         let mut parts = Parts(Vec::new());

@@ -370,14 +370,19 @@ pub fn date_of(days: i64) -> (i64, i64, i64) {
     let year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let (month, day) = day_since_march(day_of_year);
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The month and the day of the month of a day since 1 March: months have 153 days in five from there on.
+pub fn day_since_march(day: i64) -> (i64, i64) {
+    let shifted_month = (5 * day + 2) / 153;
     let month = if shifted_month < 10 {
         shifted_month + 3
     } else {
         shifted_month - 9
     };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    (month, day - (153 * shifted_month + 2) / 5 + 1)
 }
 
 fn year_of(at: i64) -> i64 {

@@ -1,6 +1,6 @@
 //! Calendars: the fields of a time.
 
-use crate::zones::date_of;
+use crate::zones::{date_of, day_since_march};
 
 const DAY: i64 = 86_400_000;
 /// 15 October 1582: the Buddhist calendar is the Julian one before, as ICU has it.
@@ -78,13 +78,7 @@ fn julian(days: i64) -> (i64, i64, i64) {
     let (cycle, day_of_cycle) = (since.div_euclid(1461), since.rem_euclid(1461));
     let year_of_cycle = (day_of_cycle / 365).min(3);
     let day_of_year = day_of_cycle - year_of_cycle * 365;
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let (month, day) = day_since_march(day_of_year);
     (
         cycle * 4 + year_of_cycle + i64::from(month <= 2),
         month,

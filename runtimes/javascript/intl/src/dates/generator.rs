@@ -259,7 +259,7 @@ pub fn glued(glue: &str, time: &str, date: &str) -> String {
         .replacen('\u{0}', time, 1)
 }
 
-/// How far a skeleton is from that of an entry, the fields that the entry lacks, and those that it has beyond.
+/// The distance of a skeleton from that of an entry, the fields that the entry lacks, and those that it has beyond.
 fn distance(wanted: &Skeleton, other: &Skeleton, include: u32) -> (i32, u32, u32) {
     let (mut distance, mut missing, mut extra) = (0, 0, 0);
     for at in 0..COUNT {

@@ -23,7 +23,7 @@ const LEVELS: [u8; COUNT] = [0, 10, 20, 30, 40, 50, 60, 70, 80];
 const DIFFERENT: usize = 0x1000;
 const OTHER_FORM: usize = 0x100;
 
-/// How a skeleton of an interval fits another.
+/// The kinds of fit of an interval's skeleton to another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fit {
     Same,
@@ -588,7 +588,7 @@ fn adjusted(skeleton: &str, best: &str, pattern: &str, fit: Fit) -> String {
     out
 }
 
-/// Where the first field that comes again stands.
+/// The place of the first field that comes again.
 fn second_begins(pattern: &str) -> usize {
     let mut seen: u64 = 0;
     let mut at = 0;

@@ -102,7 +102,7 @@ impl Compact {
 
 impl Entry {
     fn put(&mut self, form: &str, pattern: Option<&str>) {
-        match (form, Form::new(form)) {
+        match (form, Form::get_for_cldr_string(form)) {
             ("0" | "1", _) => {
                 let value = u8::from(form == "1");
                 self.exact.retain(|(exact, _)| *exact != value);

@@ -8,6 +8,7 @@ use super::modifier::Modifier;
 use super::pack::Piece;
 use super::plurals::Form;
 use super::text::Field;
+use crate::plurals;
 
 /// A pattern such as `{0} kilometres` for each plural form that has its own.
 #[derive(Debug)]
@@ -62,8 +63,10 @@ impl Names {
     /// The names of a currency.
     pub fn of_currency(numbers: &Piece, currency: &Currency) -> Option<Self> {
         let other = numbers.get("un.other")?;
-        let patterns = Form::ALL.into_iter().map(|form| {
-            let pattern = numbers.get(&format!("un.{}", form.name())).unwrap_or(other);
+        let patterns = Form::all().map(|form| {
+            let pattern = numbers
+                .get(&format!("un.{}", plurals::name(form)))
+                .unwrap_or(other);
             (form, pattern.replace("{1}", currency.name(form)))
         });
         Some(Self {
@@ -76,7 +79,7 @@ impl Names {
 fn patterns_of(piece: &Piece, start: &str) -> Vec<(Form, String)> {
     let mut patterns: Vec<(Form, String)> = Vec::new();
     piece.each(start, &mut |key, pattern| {
-        if let Some(form) = Form::new(key) {
+        if let Some(form) = Form::get_for_cldr_string(key) {
             patterns.retain(|(other, _)| *other != form);
             patterns.extend(pattern.map(|pattern| (form, pattern.into())));
         }
@@ -126,8 +129,8 @@ impl Currency {
 
     /// The name for a plural form.
     pub fn name(&self, form: Form) -> &str {
-        self.field(form.name())
-            .or_else(|| self.field(Form::Other.name()))
+        self.field(plurals::name(form))
+            .or_else(|| self.field(plurals::name(Form::Other)))
             .or_else(|| {
                 self.fields
                     .first()
