@@ -1,13 +1,15 @@
-//! The functions that the prelude gets from C: log, time, randomness, text, environment, calls, requests, the
-//! library in Rust and compiling.
+//! The functions that the prelude gets from C: log, time, randomness, text, URLs and headers, environment, calls,
+//! requests, the library in Rust and compiling.
 //!
 //! They are called by the prelude only, which checks its own callers' arguments: views come as Uint8Array, texts as
 //! strings.
 
 #include "native.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "engine.h"
 #include "host.h"
@@ -135,28 +137,177 @@ static bool decode_all(const uint8_t *bytes, size_t length, bool fatal, bool las
     return true;
 }
 
+/* A string of UTF-8 bytes, with how many of them were read; undefined if `fatal` and the bytes are not UTF-8. */
+static JSValue text_of(JSContext *context, const uint8_t *bytes, size_t length, bool fatal, bool last, size_t *read) {
+    size_t at = 0, written = 0;
+    while (at < length && bytes[at] < 0x80) at++;
+    *read = at;
+    if (at == length) return JS_NewStringLen(context, (const char *)bytes, length);
+    uint16_t *units = malloc(length * sizeof *units);
+    if (units == NULL) return JS_ThrowOutOfMemory(context);
+    bool good = decode_all(bytes, length, fatal, last, units, read, &written);
+    JSValue text = good ? JS_NewStringUTF16(context, units, written) : JS_UNDEFINED;
+    free(units);
+    return text;
+}
+
+/* text(bytes, fatal) is the text of UTF-8, without a byte order mark unless it is `fatal`; then it is undefined if the
+   bytes are not UTF-8. */
+NATIVE(native_text) {
+    size_t length, read;
+    const uint8_t *bytes = JS_GetUint8Array(context, &length, arguments[0]);
+    if (bytes == NULL && JS_HasException(context)) return JS_EXCEPTION;
+    bool fatal = JS_ToBool(context, arguments[1]);
+    size_t mark = !fatal && length >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    return text_of(context, length == 0 ? (const uint8_t *)"" : bytes + mark, length - mark, fatal, true, &read);
+}
+
 /* decode(bytes, fatal, last) is [text, bytes read]; undefined if `fatal` and the bytes are not UTF-8. */
 NATIVE(native_decode) {
-    size_t length, read, written = 0;
+    size_t length, read;
     const uint8_t *bytes = JS_GetUint8Array(context, &length, arguments[0]);
     bool fatal = JS_ToBool(context, arguments[1]), last = JS_ToBool(context, arguments[2]);
     if (bytes == NULL && JS_HasException(context)) return JS_EXCEPTION;
-    for (read = 0; read < length && bytes[read] < 0x80; read++) {}
-    JSValue text;
-    if (read == length) {
-        text = JS_NewStringLen(context, (const char *)bytes, length);
-    } else {
-        uint16_t *units = malloc(length * sizeof *units);
-        if (units == NULL) return JS_ThrowOutOfMemory(context);
-        bool good = decode_all(bytes, length, fatal, last, units, &read, &written);
-        text = good ? JS_NewStringUTF16(context, units, written) : JS_UNDEFINED;
-        free(units);
-    }
+    JSValue text = text_of(context, bytes, length, fatal, last, &read);
     if (!JS_IsString(text)) return text;
     JSValue pair = JS_NewArray(context);
     JS_DefinePropertyValueUint32(context, pair, 0, text, JS_PROP_C_W_E);
     JS_DefinePropertyValueUint32(context, pair, 1, JS_NewInt64(context, (int64_t)read), JS_PROP_C_W_E);
     return pair;
+}
+
+/* === what most requests have === */
+
+static bool is_digit(uint8_t byte) { return byte >= '0' && byte <= '9'; }
+
+static bool is_lower(uint8_t byte) { return byte >= 'a' && byte <= 'z'; }
+
+/* Where a decimal number of at most that value ends, which is written without more zeros than it needs; 0 if there is
+   none. */
+static size_t number_end(const uint8_t *text, size_t length, size_t at, uint32_t max, uint32_t *value) {
+    size_t begin = at;
+    for (*value = 0; at < length && is_digit(text[at]); at++) {
+        *value = *value * 10 + (text[at] - '0');
+        if (*value > max || (at > begin && text[begin] == '0')) return 0;
+    }
+    return at > begin ? at : 0;
+}
+
+/* Whether it is an IPv4 address as it is written: of four numbers. */
+static bool is_address(const uint8_t *text, size_t at, size_t end) {
+    uint32_t value;
+    for (int number = 0; number < 4; number++) {
+        at = number_end(text, end, at, 255, &value);
+        if (at == 0 || (number < 3 && (at == end || text[at++] != '.'))) return false;
+    }
+    return at == end;
+}
+
+/* Where a host of labels in lower case, or an address of four numbers, ends; 0 if it is another one. */
+static size_t host_end(const uint8_t *text, size_t length, size_t begin) {
+    size_t at = begin, label = begin;
+    for (;; at++) {
+        uint8_t byte = at < length ? text[at] : '/';
+        if (is_lower(byte) || is_digit(byte) || byte == '-' || byte == '_') continue;
+        if (at == label || (at - label >= 4 && memcmp(text + label, "xn--", 4) == 0)) return 0;
+        if (byte != '.') break;
+        label = at + 1;
+    }
+    /* A name whose last label may be a number is an address, or none. */
+    return !is_digit(text[label]) || is_address(text, begin, at) ? at : 0;
+}
+
+enum part { PATH, QUERY, FRAGMENT };
+
+/* Whether a character is written as itself. */
+static bool stays(uint8_t byte, enum part part) {
+    if (byte <= ' ' || byte > '~' || byte == '"' || byte == '<' || byte == '>') return false;
+    if (part == QUERY) return byte != '\'';
+    if (part == FRAGMENT) return byte != '`';
+    return byte != '`' && byte != '{' && byte != '}' && byte != '^' && byte != '|' && byte != '\\';
+}
+
+/* Whether what begins here may be a segment of dots, which would be left out. */
+static bool may_be_dots(const uint8_t *text, size_t length, size_t at) {
+    if (at == length) return false;
+    if (text[at] == '%') return length - at > 2 && text[at + 1] == '2' && (text[at + 2] | 0x20) == 'e';
+    return text[at] == '.' && (at + 1 == length || memchr("./?#%", text[at + 1], 5) != NULL);
+}
+
+static bool is_written(const uint8_t *text, size_t length, size_t at) {
+    enum part part = PATH;
+    for (; at < length; at++) {
+        if (text[at] == '#' && part != FRAGMENT) part = FRAGMENT;
+        else if (text[at] == '?' && part == PATH) part = QUERY;
+        else if (!stays(text[at], part)) return false;
+        else if (part == PATH && text[at] == '/' && may_be_dots(text, length, at + 1)) return false;
+    }
+    return true;
+}
+
+/* urlPath(text): where the path of a URL of http or https begins which is written as the URL Standard would write it;
+   the length if only the path is missing; 0 if it is another one, or if it takes more to know. */
+NATIVE(native_url_path) {
+    size_t length, at = 0;
+    const char *given = JS_ToCStringLen(context, &length, arguments[0]);
+    if (given == NULL) return JS_EXCEPTION;
+    const uint8_t *text = (const uint8_t *)given;
+    bool is_secure = length > 8 && memcmp(text, "https://", 8) == 0;
+    if (is_secure || (length > 7 && memcmp(text, "http://", 7) == 0)) at = host_end(text, length, is_secure ? 8 : 7);
+    if (at > 0 && at < length && text[at] == ':') {
+        uint32_t port;
+        at = number_end(text, length, at + 1, 65535, &port);
+        if (port == 0 || port == (is_secure ? 443 : 80)) at = 0;
+    }
+    if (at > 0 && at < length && (text[at] != '/' || !is_written(text, length, at))) at = 0;
+    JS_FreeCString(context, given);
+    return JS_NewInt32(context, (int32_t)at);
+}
+
+/* headerName(text) in lower case; undefined if it is no token (RFC 9110). */
+NATIVE(native_header_name) {
+    size_t length, capitals = 0;
+    const char *text = JS_ToCStringLen(context, &length, arguments[0]);
+    if (text == NULL) return JS_EXCEPTION;
+    bool good = length > 0;
+    for (size_t i = 0; i < length && good; i++) {
+        uint8_t byte = (uint8_t)text[i];
+        bool is_capital = byte >= 'A' && byte <= 'Z';
+        capitals += is_capital;
+        good = is_capital || is_lower(byte) || is_digit(byte) || (byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
+    }
+    JSValue name = JS_UNDEFINED;
+    if (good && capitals == 0) name = JS_DupValue(context, arguments[0]);
+    else if (good) {
+        char *lower = malloc(length);
+        for (size_t i = 0; i < length && lower != NULL; i++)
+            lower[i] = (char)(text[i] | (text[i] >= 'A' && text[i] <= 'Z' ? 0x20 : 0));
+        name = lower == NULL ? JS_ThrowOutOfMemory(context) : JS_NewStringLen(context, lower, length);
+        free(lower);
+    }
+    JS_FreeCString(context, text);
+    return name;
+}
+
+static bool is_http_space(char byte) { return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r'; }
+
+/* headerValue(text) without white space around it; undefined if there is something in it other than ASCII, or a NUL or
+   the end of a line. */
+NATIVE(native_header_value) {
+    size_t length, begin = 0;
+    const char *text = JS_ToCStringLen(context, &length, arguments[0]);
+    if (text == NULL) return JS_EXCEPTION;
+    size_t end = length;
+    while (begin < end && is_http_space(text[begin])) begin++;
+    while (begin < end && is_http_space(text[end - 1])) end--;
+    bool good = true;
+    for (size_t i = begin; i < end && good; i++)
+        good = (uint8_t)text[i] < 0x80 && text[i] != '\0' && text[i] != '\r' && text[i] != '\n';
+    JSValue value = JS_UNDEFINED;
+    if (good && end - begin == length) value = JS_DupValue(context, arguments[0]);
+    else if (good) value = JS_NewStringLen(context, text + begin, end - begin);
+    JS_FreeCString(context, text);
+    return value;
 }
 
 /* === environment and calls === */
@@ -209,75 +360,219 @@ NATIVE(native_call) {
 
 /* Bytes of the length before a head. */
 #define LENGTH_BYTES 4
+/* The least room for a request. */
+#define REQUEST_BYTES 512
 
-static JSValue head_and_body(JSContext *context, bool is_error, JSValue head, JSValue body) {
-    JSValue parts = JS_NewArray(context);
-    JS_DefinePropertyValueUint32(context, parts, 0, JS_NewBool(context, is_error), JS_PROP_C_W_E);
-    JS_DefinePropertyValueUint32(context, parts, 1, head, JS_PROP_C_W_E);
-    JS_DefinePropertyValueUint32(context, parts, 2, body, JS_PROP_C_W_E);
-    return parts;
+/* What is sent: the head's length, the head and the body; malloc'ed. Once there is no memory, `bytes` is NULL. */
+struct request {
+    char *bytes;
+    size_t length, room;
+};
+
+static struct request begin_request(void) {
+    return (struct request){malloc(REQUEST_BYTES), LENGTH_BYTES, REQUEST_BYTES};
 }
 
-/* The reply to a request in parts: an error is JSON alone. */
-static JSValue reply_parts(JSContext *context, const struct host_reply *reply) {
-    if (reply->is_error) {
-        JSValue error = JS_ParseJSON(context, reply->bytes, reply->length, "serverledge:reply");
-        return JS_IsException(error) ? error : head_and_body(context, true, error, JS_UNDEFINED);
+static void put(struct request *request, const void *bytes, size_t length) {
+    if (request->bytes == NULL) return;
+    if (request->room - request->length < length) {
+        request->room = (request->length + length) * 2;
+        char *larger = realloc(request->bytes, request->room);
+        if (larger == NULL) free(request->bytes);
+        request->bytes = larger;
+        if (larger == NULL) return;
     }
+    if (length > 0) memcpy(request->bytes + request->length, bytes, length);
+    request->length += length;
+}
+
+static void put_text(struct request *request, const char *text) { put(request, text, strlen(text)); }
+
+/* A string in JSON; false if something was thrown. */
+static bool put_quoted(JSContext *context, struct request *request, JSValueConst value) {
+    size_t length;
+    const char *text = JS_ToCStringLen(context, &length, value);
+    if (text == NULL) return false;
+    put_text(request, "\"");
+    size_t plain = 0;
+    for (size_t at = 0; at < length; at++) {
+        uint8_t byte = (uint8_t)text[at];
+        if (byte >= ' ' && byte != '"' && byte != '\\') continue;
+        char escaped[8];
+        snprintf(escaped, sizeof escaped, byte < ' ' ? "\\u%04x" : "\\%c", byte);
+        put(request, text + plain, at - plain);
+        put_text(request, escaped);
+        plain = at + 1;
+    }
+    put(request, text + plain, length - plain);
+    put_text(request, "\"");
+    JS_FreeCString(context, text);
+    return true;
+}
+
+/* Writes the head's length and appends the body; false if something was thrown. */
+static bool put_body(JSContext *context, struct request *request, JSValueConst body_bytes) {
+    size_t body_length;
+    const uint8_t *body = JS_GetUint8Array(context, &body_length, body_bytes);
+    if (body == NULL && JS_HasException(context)) return false;
+    uint32_t head_length = (uint32_t)(request->length - LENGTH_BYTES);
+    put(request, body, body_length);
+    if (request->bytes != NULL) memcpy(request->bytes, &head_length, LENGTH_BYTES);
+    return true;
+}
+
+/* Asks the host, if all of the request was written, and frees the request; false if something was thrown. */
+static bool ask(JSContext *context, bool is_whole, struct request *request,
+    struct host_reply (*host)(const char *request, size_t length), struct host_reply *reply) {
+    *reply = (struct host_reply){NULL, 0, false};
+    if (is_whole && request->bytes != NULL) *reply = host(request->bytes, request->length);
+    free(request->bytes);
+    if (is_whole && reply->bytes == NULL) JS_ThrowOutOfMemory(context);
+    return reply->bytes != NULL;
+}
+
+/* [true, the error]: that is JSON alone. */
+static JSValue reply_error(JSContext *context, const struct host_reply *reply) {
+    JSValue error = JS_ParseJSON(context, reply->bytes, reply->length, "serverledge:reply");
+    if (JS_IsException(error)) return error;
+    JSValue parts[2] = {JS_TRUE, error};
+    return JS_NewArrayFrom(context, 2, parts);
+}
+
+/* The head of a reply, and what follows it; false if something was thrown. */
+static bool head_of(JSContext *context, const struct host_reply *reply, char **head, size_t *length) {
     uint32_t head_length = 0;
     if (reply->length >= LENGTH_BYTES) memcpy(&head_length, reply->bytes, LENGTH_BYTES);
-    if (reply->length < LENGTH_BYTES || head_length > reply->length - LENGTH_BYTES)
-        return JS_ThrowTypeError(context, "the reply has no head");
-    char *head = reply->bytes + LENGTH_BYTES, *end = head + head_length;
-    size_t body_length = reply->length - LENGTH_BYTES - head_length;
-    JSValue body = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, body_length);
-    if (JS_IsException(body)) return body;
-    /* The JSON reader wants a NUL behind the text. */
-    *end = '\0';
-    JSValue value = JS_ParseJSON(context, head, head_length, "serverledge:reply");
-    return JS_IsException(value) ? value : head_and_body(context, false, value, body);
-}
-
-/* The head's length, the head and the body, malloc'ed; NULL if something was thrown. */
-static char *request_of(JSContext *context, JSValueConst head_text, JSValueConst body_bytes, size_t *length) {
-    size_t head_length, body_length;
-    const char *head = JS_ToCStringLen(context, &head_length, head_text);
-    if (head == NULL) return NULL;
-    const uint8_t *body = JS_GetUint8Array(context, &body_length, body_bytes);
-    char *request = NULL;
-    if (body == NULL && JS_HasException(context)) goto end;
-    *length = LENGTH_BYTES + head_length + body_length;
-    request = malloc(*length);
-    if (request == NULL) {
-        JS_ThrowOutOfMemory(context);
-        goto end;
+    if (reply->length < LENGTH_BYTES || head_length > reply->length - LENGTH_BYTES) {
+        JS_ThrowTypeError(context, "the reply has no head");
+        return false;
     }
-    uint32_t head_bytes = (uint32_t)head_length;
-    memcpy(request, &head_bytes, LENGTH_BYTES);
-    memcpy(request + LENGTH_BYTES, head, head_length);
-    if (body_length > 0) memcpy(request + LENGTH_BYTES + head_length, body, body_length);
-end:
-    JS_FreeCString(context, head);
-    return request;
+    *head = reply->bytes + LENGTH_BYTES, *length = head_length;
+    return true;
 }
 
-static JSValue ask(JSContext *context, JSValueConst *arguments, struct host_reply (*host)(const char *request, size_t length)) {
-    size_t length;
-    char *request = request_of(context, arguments[0], arguments[1], &length);
-    if (request == NULL) return JS_EXCEPTION;
-    struct host_reply reply = host(request, length);
-    free(request);
-    if (reply.bytes == NULL) return JS_ThrowOutOfMemory(context);
-    JSValue parts = reply_parts(context, &reply);
+static JSValue body_of(JSContext *context, const struct host_reply *reply, const char *end) {
+    return JS_NewUint8ArrayCopy(context, (const uint8_t *)end, (size_t)(reply->bytes + reply->length - end));
+}
+
+/* Where a list in JSON ends, behind its bracket. */
+static size_t list_end(const char *text, size_t length) {
+    bool in_string = false;
+    int depth = 0;
+    for (size_t at = 0; at < length; at++) {
+        if (text[at] == '"') in_string = !in_string;
+        else if (in_string) at += text[at] == '\\';
+        else if (text[at] == '[') depth++;
+        else if (text[at] == ']' && --depth == 0) return at + 1;
+    }
+    return 0;
+}
+
+/* Of a head that is `{"status":200,"headers":[…]}` in these bytes: the status, and where the headers are. 0 if it is
+   written in another way. */
+static int plain_status(const char *head, size_t length, const char **headers, size_t *headers_length) {
+    static const char begin[] = "{\"status\":", middle[] = ",\"headers\":[";
+    const size_t digits = 3, before = sizeof begin - 1 + digits, list = before + sizeof middle - 2;
+    if (length < list + 3 || memcmp(head, begin, sizeof begin - 1) != 0) return 0;
+    if (memcmp(head + before, middle, sizeof middle - 1) != 0 || head[length - 1] != '}') return 0;
+    if (list_end(head + list, length - list) != length - 1 - list) return 0;
+    int status = 0;
+    for (size_t at = before - digits; at < before; at++) {
+        if (!is_digit((uint8_t)head[at])) return 0;
+        status = status * 10 + (head[at] - '0');
+    }
+    *headers = head + list, *headers_length = length - 1 - list;
+    return status;
+}
+
+/* Whether a name in lower case stands in a text. */
+static bool mentions(const char *text, size_t length, const char *name) {
+    size_t name_length = strlen(name);
+    for (size_t at = 0; at + name_length <= length; at++) {
+        if ((text[at] | 0x20) == name[0] && strncasecmp(text + at, name, name_length) == 0) return true;
+    }
+    return false;
+}
+
+static JSValue response_of(JSContext *context, const struct host_reply *reply) {
+    char *head;
+    size_t length, headers_length;
+    if (!head_of(context, reply, &head, &length)) return JS_EXCEPTION;
+    const char *end = head + length, *text;
+    JSValue body = body_of(context, reply, end), status, headers;
+    if (JS_IsException(body)) return body;
+    int number = plain_status(head, length, &text, &headers_length);
+    bool may_be_packed = number == 0 || mentions(text, headers_length, "content-encoding");
+    if (number > 0) {
+        status = JS_NewInt32(context, number), headers = JS_NewStringLen(context, text, headers_length);
+    } else {
+        /* The JSON reader wants a NUL behind the text. */
+        head[length] = '\0';
+        JSValue value = JS_ParseJSON(context, head, length, "serverledge:reply");
+        if (JS_IsException(value)) return value;
+        status = JS_GetPropertyStr(context, value, "status"), headers = JS_GetPropertyStr(context, value, "headers");
+        JS_FreeValue(context, value);
+    }
+    JSValue parts[5] = {JS_FALSE, status, headers, body, JS_NewBool(context, may_be_packed)};
+    return JS_NewArrayFrom(context, 5, parts);
+}
+
+/* send(method, url, pairs of headers, body) is [true, error], or [false, status, headers, body, whether it may be
+   packed]. The headers are a list of pairs, mostly as its JSON: few look at them. Bodies are Uint8Arrays. */
+NATIVE(native_send) {
+    struct request request = begin_request();
+    struct host_reply reply;
+    int64_t pairs = 0;
+    put_text(&request, "{\"method\":");
+    bool good = put_quoted(context, &request, arguments[0]);
+    put_text(&request, ",\"url\":");
+    good = good && put_quoted(context, &request, arguments[1]) && JS_GetLength(context, arguments[2], &pairs) == 0;
+    put_text(&request, ",\"headers\":[");
+    for (int64_t at = 0; at < pairs && good; at++) {
+        JSValue pair = JS_GetPropertyInt64(context, arguments[2], at);
+        for (uint32_t part = 0; part < 2 && good; part++) {
+            JSValue text = JS_GetPropertyUint32(context, pair, part);
+            put_text(&request, part == 1 ? "," : at == 0 ? "[" : ",[");
+            good = put_quoted(context, &request, text);
+            JS_FreeValue(context, text);
+        }
+        put_text(&request, "]");
+        JS_FreeValue(context, pair);
+    }
+    put_text(&request, "]}");
+    good = good && put_body(context, &request, arguments[3]);
+    if (!ask(context, good, &request, host_send, &reply)) return JS_EXCEPTION;
+    JSValue parts = reply.is_error ? reply_error(context, &reply) : response_of(context, &reply);
     free(reply.bytes);
     return parts;
 }
 
-/* send(head, body) is [whether it is an error, head, body]: heads are JSON on the way, bodies Uint8Arrays. */
-NATIVE(native_send) { return ask(context, arguments, host_send); }
-
-/* kv(head, body) as `send`, but of the key-value stores. */
-NATIVE(native_kv) { return ask(context, arguments, host_kv); }
+/* kv(head, value, as text) is [true, error], or [false, head, value]: heads are JSON, and a value is a Uint8Array or a
+   text, which is undefined if the value is not UTF-8. */
+NATIVE(native_kv) {
+    struct request request = begin_request();
+    struct host_reply reply;
+    size_t length, read;
+    char *head;
+    const char *text = JS_ToCStringLen(context, &length, arguments[0]);
+    put(&request, text, length);
+    JS_FreeCString(context, text);
+    bool good = text != NULL && put_body(context, &request, arguments[1]);
+    if (!ask(context, good, &request, host_kv, &reply)) return JS_EXCEPTION;
+    JSValue parts = JS_EXCEPTION;
+    if (reply.is_error) {
+        parts = reply_error(context, &reply);
+    } else if (head_of(context, &reply, &head, &length)) {
+        const uint8_t *end = (const uint8_t *)head + length;
+        JSValue value = JS_ToBool(context, arguments[2])
+            ? text_of(context, end, reply.length - LENGTH_BYTES - length, true, true, &read)
+            : body_of(context, &reply, (const char *)end);
+        JSValue all[3] = {JS_FALSE, JS_NewStringLen(context, head, length), value};
+        if (!JS_IsException(all[1]) && !JS_IsException(value)) parts = JS_NewArrayFrom(context, 3, all);
+    }
+    free(reply.bytes);
+    return parts;
+}
 
 /* === the library === */
 
@@ -459,12 +754,16 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("randomFill", 1, native_random_fill),
     JS_CFUNC_DEF("encode", 1, native_encode),
     JS_CFUNC_DEF("decode", 3, native_decode),
+    JS_CFUNC_DEF("text", 2, native_text),
+    JS_CFUNC_DEF("urlPath", 1, native_url_path),
+    JS_CFUNC_DEF("headerName", 1, native_header_name),
+    JS_CFUNC_DEF("headerValue", 1, native_header_value),
     JS_CFUNC_DEF("environment", 1, native_environment),
     JS_CFUNC_DEF("functionName", 0, native_function_name),
     JS_CFUNC_DEF("promise", 1, native_promise),
     JS_CFUNC_DEF("call", 2, native_call),
-    JS_CFUNC_DEF("send", 2, native_send),
-    JS_CFUNC_DEF("kv", 2, native_kv),
+    JS_CFUNC_DEF("send", 4, native_send),
+    JS_CFUNC_DEF("kv", 3, native_kv),
     JS_CFUNC_DEF("compile", 3, native_compile),
     JS_CFUNC_DEF("check", 2, native_check),
     JS_CFUNC_DEF("compileModule", 2, native_compile_module),

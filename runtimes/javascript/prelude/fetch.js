@@ -5,6 +5,7 @@
   'use strict';
 
   const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
+  const isEnumerable = Object.prototype.propertyIsEnumerable;
   const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
   const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
   const REDIRECTS = [301, 302, 303, 307, 308];
@@ -16,27 +17,28 @@
   const OF_BODY = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
   const OF_ORIGIN = ['authorization', 'cookie', 'proxy-authorization'];
   const TEXT_TYPE = 'text/plain;charset=UTF-8';
+  const NO_PAIRS = [];
+  const TEXT_PAIRS = [['content-type', TEXT_TYPE]];
   const FORM_TYPE = 'application/x-www-form-urlencoded;charset=UTF-8';
   const INSIDE = Symbol('made by fetch');
   const NOTHING = new Uint8Array(0);
-  const { AbortController, TextDecoder, URL, URLSearchParams } = globalThis;
+  const { AbortController, URL, URLSearchParams } = globalThis;
   const { parse, stringify } = JSON;
   const isObject = (value) => typeof value === 'object' && value !== null;
 
   // === headers ===
 
   function checkedName(method, name) {
-    const text = String(name);
-    if (!TOKEN.test(text)) throw new TypeError(`Headers.${method}: ${stringify(text)} is an invalid header name.`);
-    return text.toLowerCase();
+    const text = typeof name === 'string' ? name : String(name);
+    const lower = native.headerName(text);
+    if (lower === undefined) throw new TypeError(`Headers.${method}: ${stringify(text)} is an invalid header name.`);
+    return lower;
   }
 
-  // Most are so: nothing to trim and nothing to refuse.
-  const PLAIN_VALUE = /^[!-~](?:[ -~]*[!-~])?$/;
-
   function checkedValue(method, value) {
-    const given = String(value);
-    if (PLAIN_VALUE.test(given)) return given;
+    const given = typeof value === 'string' ? value : String(value);
+    const plain = native.headerValue(given);
+    if (plain !== undefined) return plain;
     const text = shared.trimmed(given, shared.isHttpSpace);
     const at = text.search(/[^\0-\xff]/);
     if (at >= 0) {
@@ -47,88 +49,122 @@
     return text;
   }
 
-  function eachPair(init, add) {
+  // Headers are kept in a Map by their names in lower case: a value, or a list of them in the order in which they were
+  // added.
+  function addTo(values, name, value) {
+    const key = checkedName('append', name);
+    const text = checkedValue('append', value);
+    addPlain(values, key, text);
+  }
+
+  function addPlain(values, key, text) {
+    const there = values.get(key);
+    if (there === undefined) values.set(key, text);
+    else if (typeof there === 'string') values.set(key, [there, text]);
+    else there.push(text);
+  }
+
+  const textOfValues = (value) => (typeof value === 'string' ? value : value.join(', '));
+  const listOfValues = (value) => (typeof value === 'string' ? [value] : value.slice());
+
+  // What is said by an object, a Headers or a list of pairs.
+  function collected(init) {
+    const values = new Map();
     if (init === null || (typeof init !== 'object' && typeof init !== 'function'))
       throw new TypeError('headers are an object, a Headers or a list of pairs');
-    if (init[Symbol.iterator] === undefined) {
-      for (const name of Reflect.ownKeys(init)) {
-        if (!Object.getOwnPropertyDescriptor(init, name)?.enumerable) continue;
+    const iterate = init[Symbol.iterator];
+    if (iterate === undefined) {
+      const names = Reflect.ownKeys(init);
+      for (let at = 0; at < names.length; at++) {
+        const name = names[at];
+        if (!isEnumerable.call(init, name)) continue;
         if (typeof name === 'symbol') throw new TypeError('a symbol is an invalid header name');
-        add(name, init[name]);
+        addTo(values, name, init[name]);
       }
-      return;
+      return values;
+    }
+    const known = iterate === iterateHeaders && init.entries === headersEntries ? valuesIn(init) : undefined;
+    if (known !== undefined) {
+      known.forEach((value, name) => {
+        values.set(name, name === 'set-cookie' && typeof value !== 'string' ? value.slice() : textOfValues(value));
+      });
+      return values;
     }
     for (const each of init) {
       const pair = [...each];
       if (pair.length !== 2)
         throw new TypeError(`Headers constructor: expected name/value pair to be length 2, found ${pair.length}.`);
-      add(pair[0], pair[1]);
+      addTo(values, pair[0], pair[1]);
     }
+    return values;
   }
 
-  let freeze;
-  let adopt;
-  let pairsInside;
-  let iterate;
+  // Pairs, sorted by name, values of one name together; but each cookie is one.
+  function sortedPairs(values) {
+    const pairs = [];
+    const names = [...values.keys()];
+    if (names.length > 1) names.sort();
+    for (let at = 0; at < names.length; at++) {
+      const name = names[at];
+      const value = values.get(name);
+      if (typeof value === 'string') pairs.push([name, value]);
+      else if (name !== 'set-cookie') pairs.push([name, value.join(', ')]);
+      else for (let n = 0; n < value.length; n++) pairs.push([name, value[n]]);
+    }
+    return pairs;
+  }
+
+  let valuesIn;
+  let headersWith;
+  let changing;
+  let pairsOf;
   class Headers {
-    // Names in lower case, each with its values in the order in which they were added.
-    #values = new Map();
+    #values;
     #sorted;
     #isFixed = false;
 
     static {
-      freeze = (headers) => {
-        headers.#isFixed = true;
+      valuesIn = (headers) => (#values in headers ? headers.#values : undefined);
+
+      headersWith = (values, isFixed) => {
+        const headers = new Headers(INSIDE);
+        headers.#values = values;
+        headers.#isFixed = isFixed;
         return headers;
       };
-      // New headers of the host's pairs, which are right.
-      adopt = (pairs) => {
-        const headers = new Headers();
-        for (let at = 0; at < pairs.length; at++) {
-          const name = pairs[at][0].toLowerCase();
-          const values = headers.#values.get(name);
-          if (values === undefined) headers.#values.set(name, [pairs[at][1]]);
-          else values.push(pairs[at][1]);
-        }
-        return headers;
+
+      changing = (headers) => {
+        if (headers.#isFixed) throw new TypeError('immutable');
+        headers.#sorted = undefined;
+        return headers.#values;
       };
-      // Their pairs, which are not to be changed; of what somebody put in the place of headers, the pairs that it gives.
-      pairsInside = (headers) => (#sorted in headers ? headers.#pairs() : [...headers]);
+
+      pairsOf = (headers) => (headers.#sorted ??= sortedPairs(headers.#values));
     }
 
     constructor(init = undefined) {
-      if (init === undefined) return;
-      if (typeof init === 'object' && init !== null && #sorted in init && init[Symbol.iterator] === iterate)
-        for (const [name, values] of init.#values) this.#values.set(name, [...values]);
-      else eachPair(init, (name, value) => this.append(name, value));
-    }
-
-    // The values, to be changed.
-    #changing() {
-      if (this.#isFixed) throw new TypeError('immutable');
-      this.#sorted = undefined;
-      return this.#values;
+      if (init !== INSIDE) this.#values = init === undefined ? new Map() : collected(init);
     }
 
     append(name, value) {
       const key = checkedName('append', name);
       const text = checkedValue('append', value);
-      const values = this.#changing();
-      if (values.has(key)) values.get(key).push(text);
-      else values.set(key, [text]);
+      addPlain(changing(this), key, text);
     }
 
     delete(name) {
       const key = checkedName('delete', name);
-      this.#changing().delete(key);
+      changing(this).delete(key);
     }
 
     get(name) {
-      return this.#values.get(checkedName('get', name))?.join(', ') ?? null;
+      const value = this.#values.get(checkedName('get', name));
+      return value === undefined ? null : textOfValues(value);
     }
 
     getSetCookie() {
-      return [...(this.#values.get('set-cookie') ?? [])];
+      const value = this.#values.get('set-cookie');
+      return value === undefined ? [] : listOfValues(value);
     }
 
     has(name) {
@@ -138,34 +174,27 @@
     set(name, value) {
       const key = checkedName('set', name);
       const text = checkedValue('set', value);
-      this.#changing().set(key, [text]);
+      changing(this).set(key, text);
     }
 
     forEach(callback, self) {
-      for (const [name, value] of this) callback.call(self, value, name, this);
-    }
-
-    // Sorted by name, values of one name together; but each cookie is one.
-    #pairs() {
-      this.#sorted ??= [...this.#values.keys()]
-        .sort()
-        .flatMap((name) =>
-          name === 'set-cookie' ? this.getSetCookie().map((value) => [name, value]) : [[name, this.get(name)]],
-        );
-      return this.#sorted;
+      for (let at = 0; at < pairsOf(this).length; at++) {
+        const pair = pairsOf(this)[at];
+        callback.call(self, pair[1], pair[0], this);
+      }
     }
 
     // What is added meanwhile is seen.
     *entries() {
-      for (let at = 0; at < this.#pairs().length; at++) yield [...this.#pairs()[at]];
+      for (let at = 0; at < pairsOf(this).length; at++) yield [...pairsOf(this)[at]];
     }
 
     *keys() {
-      for (const [name] of this.entries()) yield name;
+      for (let at = 0; at < pairsOf(this).length; at++) yield pairsOf(this)[at][0];
     }
 
     *values() {
-      for (const [, value] of this.entries()) yield value;
+      for (let at = 0; at < pairsOf(this).length; at++) yield pairsOf(this)[at][1];
     }
 
     [Symbol.iterator]() {
@@ -177,10 +206,27 @@
     }
 
     get [shared.shownParts]() {
-      return this.#pairs();
+      return pairsOf(this);
     }
   }
-  iterate = Headers.prototype[Symbol.iterator];
+  const { entries: headersEntries, [Symbol.iterator]: iterateHeaders } = Headers.prototype;
+
+  // The headers of a request or a response are made when somebody looks at them, from a list of pairs or its JSON.
+  function pairsIn(parts) {
+    if (typeof parts.pairs === 'string') parts.pairs = parse(parts.pairs);
+    return parts.pairs;
+  }
+
+  function valuesOf(parts) {
+    if (parts.values === undefined) {
+      const pairs = pairsIn(parts);
+      parts.values = new Map();
+      for (let at = 0; at < pairs.length; at++) addTo(parts.values, pairs[at][0], pairs[at][1]);
+    }
+    return parts.values;
+  }
+
+  const headersOf = (parts) => (parts.headers ??= headersWith(valuesOf(parts), parts.isFixed));
 
   // === bodies ===
 
@@ -191,7 +237,8 @@
 
   const isRead = ({ isUsed, stream }) =>
     isUsed === true || (stream !== undefined && shared.isDisturbed?.(stream) === true);
-  const isSpent = (source) => isRead(source) || source.stream?.locked === true;
+  const isSpent = (source) =>
+    source.isUsed === true || (source.stream !== undefined && (isRead(source) || source.stream.locked === true));
 
   function unpacked(bytes, coding) {
     let out = native.inflate(coding, bytes, UNPACKED_BYTES_MAX);
@@ -205,10 +252,10 @@
   // The bytes of a source, or a promise of them; with `own` they are the caller's.
   function give(source, own) {
     source.isUsed = true;
-    const { bytes, codings = [], isShared } = source;
-    const copied = (out) => (own && isShared ? out.slice() : out);
-    if (bytes === undefined) return source.read().then(copied);
-    return codings.length === 0 || bytes.length === 0 ? copied(bytes) : codings.reduceRight(unpacked, bytes);
+    const { bytes, codings } = source;
+    if (bytes === undefined) return source.read().then((out) => (own && source.isShared ? out.slice() : out));
+    if (codings !== undefined && codings.length > 0 && bytes.length > 0) return codings.reduceRight(unpacked, bytes);
+    return own && source.isShared ? bytes.slice() : bytes;
   }
 
   async function collect(parts) {
@@ -226,7 +273,7 @@
     return bytes;
   }
 
-  async function* partsOf(iterable) {
+  async function* chunksOf(iterable) {
     for await (const part of iterable)
       yield ArrayBuffer.isView(part) || part instanceof ArrayBuffer
         ? shared.bytesOf(part)
@@ -291,6 +338,7 @@
   // The source that a value makes as a body, and the type that it has by itself; what is no body is a text, as
   // everywhere on the Web.
   function sourceAndType(body) {
+    if (typeof body === 'string') return [{ bytes: native.encode(body.toWellFormed()) }, TEXT_TYPE];
     const known = sources.get(body);
     if (known !== undefined || shared.isStream?.(body)) {
       const source = known ?? { stream: body, read: () => collect(body) };
@@ -307,7 +355,7 @@
       return [{ bytes }, type];
     }
     if (isObject(body) && typeof body[Symbol.asyncIterator] === 'function')
-      return [{ read: once(() => collect(partsOf(body))), isShared: true, isStreamed: true }, null];
+      return [{ read: once(() => collect(chunksOf(body))), isShared: true, isStreamed: true }, null];
     return [{ bytes: native.encode(String(body).toWellFormed()) }, TEXT_TYPE];
   }
 
@@ -338,11 +386,11 @@
     }
 
     async text() {
-      return new TextDecoder().decode(await take(this));
+      return native.text(await take(this), false);
     }
 
     async json() {
-      return parse(new TextDecoder().decode(await take(this)));
+      return parse(native.text(await take(this), false));
     }
 
     async bytes() {
@@ -367,7 +415,10 @@
 
   // The bytes of a message, or a promise of them, once.
   function take(message, own) {
-    const source = sourceOf(message);
+    return takeFrom(sourceOf(message), own);
+  }
+
+  function takeFrom(source, own) {
     if (source === null) return own ? new Uint8Array(0) : NOTHING;
     if (isSpent(source)) throw new TypeError('Body is unusable: Body has already been read');
     if (source.isMade) shared.spend?.(source.stream);
@@ -387,10 +438,14 @@
     return { ...source, stream: undefined, isMade: false };
   }
 
-  function fill(message, body) {
-    const [source, type] = sourceAndType(body);
-    put(message, source);
-    if (type !== null && !message.headers.has('content-type')) message.headers.set('content-type', type);
+  // Puts a body into the parts of a message.
+  function fill(parts, body) {
+    const made = sourceAndType(body);
+    const type = made[1];
+    parts.source = made[0];
+    if (type === null) return;
+    if (parts.values === undefined) parts.pairs = type === TEXT_TYPE ? TEXT_PAIRS : [['content-type', type]];
+    else if (!parts.values.has('content-type')) parts.values.set('content-type', type);
   }
 
   // === requests ===
@@ -401,7 +456,17 @@
     return url;
   }
 
+  function requestUrl(text, input) {
+    const at = native.urlPath(text);
+    if (at > 0) return at === text.length ? `${text}/` : text;
+    const url = checkedUrl(text);
+    if (url.username !== '' || url.password !== '')
+      throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${input}`);
+    return url.href;
+  }
+
   function checkedMethod(method) {
+    if (NORMALIZED_METHODS.includes(method)) return method;
     const text = String(method);
     const upper = text.toUpperCase();
     if (!TOKEN.test(text)) throw new TypeError(`'${text}' is not a valid HTTP method.`);
@@ -430,71 +495,79 @@
     referrer: 'about:client',
     referrerPolicy: '',
   };
+  const OPTION_NAMES = Object.keys(OPTIONS);
   const SHOWN_OF_REQUEST = (
     'method url headers destination referrer referrerPolicy mode credentials cache redirect integrity keepalive ' +
     'isReloadNavigation isHistoryNavigation signal'
   ).split(' ');
 
-  let optionsOf;
-  let signalOf;
+  // What a request is made of: `values` or `pairs` are its headers, as with responses.
+  function requestParts(input, init) {
+    const from = input instanceof Request ? input : undefined;
+    const given = init ?? {};
+    const { method, headers, redirect, signal, body = null, duplex = 'half' } = given;
+    const url = requestUrl(from === undefined ? (typeof input === 'string' ? input : String(input)) : from.url, input);
+    const parts = {
+      url,
+      method: method === undefined ? (from?.method ?? 'GET') : checkedMethod(method),
+      redirect: redirect === undefined ? (from?.redirect ?? 'follow') : oneOf(redirect, ['follow', 'manual', 'error']),
+      signal: signal === undefined ? (from === undefined ? null : partsOf(from).signal) : checkedSignal(signal),
+      options: from === undefined ? OPTIONS : partsOf(from).options,
+      values: undefined,
+      pairs: NO_PAIRS,
+      headers: undefined,
+      source: null,
+    };
+    for (let at = 0; at < OPTION_NAMES.length; at++) {
+      const name = OPTION_NAMES[at];
+      if (given[name] !== undefined) parts.options = { ...parts.options, [name]: given[name] };
+    }
+    if (duplex !== 'half') oneOf(duplex, ['half']);
+    const said = headers ?? from?.headers;
+    if (said !== undefined) parts.values = collected(said);
+    const source = from === undefined ? null : sourceOf(from);
+    if ((body ?? source) !== null && (parts.method === 'GET' || parts.method === 'HEAD'))
+      throw new TypeError('Request with GET/HEAD method cannot have body.');
+    if (body !== null) fill(parts, body);
+    else if (source !== null) parts.source = takeOver(source);
+    return parts;
+  }
+
+  let partsOf;
   class Request extends Body {
-    #url;
-    #method = 'GET';
-    #headers;
-    #redirect = 'follow';
-    #signal = null;
-    #options;
+    #parts;
 
     static {
-      optionsOf = (request) => request.#options;
-      signalOf = (request) => request.#signal;
+      partsOf = (request) => request.#parts;
     }
 
     constructor(input, init = {}) {
       super();
-      const from = input instanceof Request ? input : undefined;
-      const given = init ?? {};
-      const { method, headers, redirect, signal, body = null, duplex = 'half' } = given;
-      this.#url = from === undefined ? checkedUrl(String(input)) : checkedUrl(from.url);
-      if (this.#url.username !== '' || this.#url.password !== '')
-        throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${input}`);
-      this.#url = this.#url.href;
-      this.#method = method === undefined ? (from?.method ?? 'GET') : checkedMethod(method);
-      this.#redirect =
-        redirect === undefined ? (from?.redirect ?? 'follow') : oneOf(redirect, ['follow', 'manual', 'error']);
-      this.#signal = signal === undefined ? (from === undefined ? null : signalOf(from)) : checkedSignal(signal);
-      this.#options = from === undefined ? OPTIONS : optionsOf(from);
-      for (const name in OPTIONS)
-        if (given[name] !== undefined) this.#options = { ...this.#options, [name]: given[name] };
-      oneOf(duplex, ['half']);
-      this.#headers = new Headers(headers ?? from?.headers);
-      const source = from === undefined ? null : sourceOf(from);
-      if ((body ?? source) !== null && (this.#method === 'GET' || this.#method === 'HEAD'))
-        throw new TypeError('Request with GET/HEAD method cannot have body.');
-      if (body !== null) fill(this, body);
-      else if (source !== null) put(this, takeOver(source));
+      const parts = input === INSIDE ? init : requestParts(input, init);
+      this.#parts = parts;
+      if (parts.source !== null) put(this, parts.source);
     }
 
     get url() {
-      return this.#url;
+      return this.#parts.url;
     }
 
     get method() {
-      return this.#method;
+      return this.#parts.method;
     }
 
     get headers() {
-      return this.#headers;
+      return headersOf(this.#parts);
     }
 
     get redirect() {
-      return this.#redirect;
+      return this.#parts.redirect;
     }
 
     get signal() {
       // A script that names it has them (events.js).
-      if (AbortController !== undefined) this.#signal ??= new AbortController().signal;
-      return this.#signal;
+      if (AbortController !== undefined) this.#parts.signal ??= new AbortController().signal;
+      return this.#parts.signal;
     }
 
     get destination() {
@@ -516,11 +589,8 @@
     clone() {
       const source = sourceOf(this);
       if (source !== null && isSpent(source)) throw new TypeError('unusable');
-      const copy = new Request(this.#url, { ...this.#options, method: this.#method, headers: this.#headers });
-      copy.#redirect = this.#redirect;
-      copy.#signal = this.#signal;
-      put(copy, doubled(source));
-      return copy;
+      const values = collected(headersOf(this.#parts));
+      return new Request(INSIDE, { ...this.#parts, values, headers: undefined, source: doubled(source) });
     }
 
     get [Symbol.toStringTag]() {
@@ -535,7 +605,7 @@
     Object.defineProperty(Request.prototype, name, {
       configurable: true,
       get() {
-        return optionsOf(this)[name];
+        return partsOf(this).options[name];
       },
     });
   }
@@ -562,38 +632,52 @@
     return Math.trunc(number);
   }
 
+  function checkedReason(statusText) {
+    const text = String(statusText);
+    if (!REASON.test(text)) throw new TypeError('Invalid statusText');
+    return text;
+  }
+
+  function responseParts(status, type, url, isFixed) {
+    return {
+      status,
+      type,
+      url,
+      isFixed,
+      statusText: '',
+      redirected: false,
+      values: undefined,
+      pairs: NO_PAIRS,
+      headers: undefined,
+      source: null,
+    };
+  }
+
   class Response extends Body {
-    #type = 'default';
-    #url = '';
-    #redirected = false;
-    #status;
-    #statusText;
-    #headers;
+    #parts;
 
     // What fetch makes can have any status, and knows where it is from.
     constructor(body = null, init = {}, inside = undefined) {
       super();
-      const made = inside?.mark === INSIDE ? inside : undefined;
-      const { status = 200, statusText = '', headers } = init ?? {};
-      this.#status = made === undefined ? checkedStatus(status) : status;
-      this.#statusText = String(statusText);
-      if (!REASON.test(this.#statusText)) throw new TypeError('Invalid statusText');
-      this.#headers = new Headers(headers);
-      if (made !== undefined) {
-        this.#type = made.type;
-        this.#url = made.url ?? '';
-        this.#redirected = made.redirected ?? false;
-        put(this, body);
-        if (made.isFixed) freeze(this.#headers);
-      } else if (body !== null && body !== undefined) {
-        if (WITHOUT_BODY.includes(this.#status))
-          throw new TypeError(`Response constructor: Invalid response status code ${this.#status}`);
-        fill(this, body);
+      if (inside === INSIDE) {
+        this.#parts = init;
+        if (body !== null) put(this, body);
+        return;
       }
+      const { status = 200, statusText = '', headers } = init ?? {};
+      const parts = responseParts(checkedStatus(status), 'default', '', false);
+      this.#parts = parts;
+      if (statusText !== '') parts.statusText = checkedReason(statusText);
+      if (headers !== undefined) parts.values = collected(headers);
+      if (body === null || body === undefined) return;
+      if (WITHOUT_BODY.includes(parts.status))
+        throw new TypeError(`Response constructor: Invalid response status code ${parts.status}`);
+      fill(parts, body);
+      put(this, parts.source);
     }
 
     static error() {
-      return new Response(null, { status: 0 }, { mark: INSIDE, type: 'error', isFixed: true });
+      return new Response(null, responseParts(0, 'error', '', true), INSIDE);
     }
 
     static json(data, init = {}) {
@@ -608,44 +692,49 @@
     static redirect(url, status = 302) {
       const location = checkedUrl(String(url)).href;
       if (!REDIRECTS.includes(Number(status))) throw new RangeError(`Invalid status code ${status}`);
-      const init = { status: Number(status), headers: { location } };
-      return new Response(null, init, { mark: INSIDE, type: 'default', isFixed: true });
+      const parts = responseParts(Number(status), 'default', '', true);
+      parts.pairs = [['location', location]];
+      return new Response(null, parts, INSIDE);
     }
 
     get type() {
-      return this.#type;
+      return this.#parts.type;
     }
 
     get url() {
-      return this.#url;
+      return this.#parts.url;
     }
 
     get redirected() {
-      return this.#redirected;
+      return this.#parts.redirected;
     }
 
     get status() {
-      return this.#status;
+      return this.#parts.status;
     }
 
     get ok() {
-      return this.#status >= 200 && this.#status <= 299;
+      const { status } = this.#parts;
+      return status >= 200 && status <= 299;
     }
 
     get statusText() {
-      return this.#statusText;
+      return this.#parts.statusText;
     }
 
     get headers() {
-      return this.#headers;
+      return headersOf(this.#parts);
     }
 
     clone() {
       const { status, statusText, headers, type, url, redirected } = this;
-      const made = { mark: INSIDE, type, url, redirected, isFixed: type !== 'default' };
       const source = sourceOf(this);
       if (source !== null && isSpent(source)) throw new TypeError('Response.clone: Body has already been consumed.');
-      return new Response(doubled(source), { status, statusText, headers }, made);
+      const parts = responseParts(status, type, url, type !== 'default');
+      parts.statusText = checkedReason(statusText);
+      parts.redirected = redirected;
+      parts.values = collected(headers);
+      return new Response(doubled(source), parts, INSIDE);
     }
 
     get [Symbol.toStringTag]() {
@@ -675,36 +764,51 @@
     checkSignal(signal);
   }
 
-  function sendOnce(url, { method, body, headers }) {
-    const list = pairsInside(headers).slice();
-    const add = (name, value) => headers.has(name) || list.push([name, value]);
-    add('accept', '*/*');
-    add('accept-encoding', headers.has('range') ? 'identity' : 'gzip, deflate');
-    add('user-agent', 'serverledge');
-    if (body.length === 0 && (method === 'POST' || method === 'PUT')) add('content-length', '0');
-    const [isError, head, bytes] = native.send(stringify({ method, url: url.split('#', 1)[0], headers: list }), body);
-    if (isError) throw failed(head.error, head.message);
-    return { ...head, headers: adopt(head.headers), bytes };
+  const ACCEPT = ['accept', '*/*'];
+  const ACCEPT_PACKED = ['accept-encoding', 'gzip, deflate'];
+  const ACCEPT_PLAIN = ['accept-encoding', 'identity'];
+  const AGENT = ['user-agent', 'serverledge'];
+  const NO_LENGTH = ['content-length', '0'];
+
+  const withoutFragment = (url) => {
+    const at = url.indexOf('#');
+    return at < 0 ? url : url.slice(0, at);
+  };
+
+  // Sends what a request is made of; the reply as `native.send` gives it.
+  function sendOnce(url, { method, values, pairs }, body) {
+    const headers = values === undefined ? pairs.slice() : sortedPairs(values);
+    if (!values?.has('accept')) headers.push(ACCEPT);
+    if (!values?.has('accept-encoding')) headers.push(values?.has('range') ? ACCEPT_PLAIN : ACCEPT_PACKED);
+    if (!values?.has('user-agent')) headers.push(AGENT);
+    if (body.length === 0 && (method === 'POST' || method === 'PUT') && !values?.has('content-length'))
+      headers.push(NO_LENGTH);
+    const reply = native.send(method, withoutFragment(url), headers, body);
+    if (reply[0]) throw failed(reply[1].error, reply[1].message);
+    return reply;
   }
 
   // Headers are bytes; some are UTF-8.
   function asText(value) {
     return /[\x80-\xff]/.test(value)
-      ? new TextDecoder().decode(Uint8Array.from(value, (each) => each.charCodeAt(0)))
+      ? native.text(Uint8Array.from(value, (each) => each.charCodeAt(0)), false)
       : value;
   }
 
   // How a body is packed: from the first coding to the last. Nothing is unpacked if one of them is unknown.
-  function codingsOf(headers) {
-    const named = (headers.get('content-encoding') ?? '').toLowerCase().split(',');
+  function codingsOf(values) {
+    const said = values.get('content-encoding');
+    if (said === undefined) return undefined;
+    const named = textOfValues(said).toLowerCase().split(',');
     const codings = named.map((coding) => coding.trim().replace(/^x-gzip$/, 'gzip'));
     return codings.every((coding) => coding === 'gzip' || coding === 'deflate') ? codings : [];
   }
 
   // Where a response sends the request on to; undefined: nowhere.
-  function targetOf({ status, headers }, from) {
-    const location = headers.get('location');
-    if (!REDIRECTS.includes(status) || location === null) return undefined;
+  function targetOf(response, from) {
+    const said = REDIRECTS.includes(response.status) ? valuesOf(response).get('location') : undefined;
+    if (said === undefined) return undefined;
+    const location = textOfValues(said);
     const url = URL.parse(asText(location), from);
     if (url === null || !/^https?:$/.test(url.protocol))
       throw failed(
@@ -721,46 +825,44 @@
   }
 
   // Makes what is sent the request that follows a redirect.
-  function turn(sent, status, from, to) {
-    const { method, headers } = sent;
-    if (status === 303 ? method !== 'GET' && method !== 'HEAD' : method === 'POST' && status <= 302) {
-      sent.method = 'GET';
-      sent.body = NOTHING;
-      for (const name of OF_BODY) headers.delete(name);
+  function turn(parts, status, from, to) {
+    const { method } = parts;
+    const values = valuesOf(parts);
+    const isTurned = status === 303 ? method !== 'GET' && method !== 'HEAD' : method === 'POST' && status <= 302;
+    if (isTurned) {
+      parts.method = 'GET';
+      for (const name of OF_BODY) values.delete(name);
     }
-    if (new URL(from).origin !== to.origin) for (const name of OF_ORIGIN) headers.delete(name);
+    if (new URL(from).origin !== to.origin) for (const name of OF_ORIGIN) values.delete(name);
+    return isTurned;
   }
 
-  async function follow(request, body, isStreamed) {
-    const signal = signalOf(request);
-    const sent = { method: request.method, body, headers: new Headers(request.headers) };
-    let { url } = request;
+  async function follow(parts, given, isStreamed) {
+    const { signal, redirect } = parts;
+    let { url } = parts;
+    let body = given;
     for (let redirects = 0; ; redirects++) {
       checkSignal(signal);
-      const { status, headers, bytes } = sendOnce(url, sent);
+      const reply = sendOnce(url, parts, body);
+      const status = reply[1];
+      const made = responseParts(status, 'basic', withoutFragment(url), true);
+      made.pairs = reply[2];
+      made.redirected = redirects > 0;
       if (signal !== null) await afterwards(signal);
-      const to = request.redirect === 'manual' ? undefined : targetOf({ status, headers }, url);
+      const to = redirect === 'manual' ? undefined : targetOf(made, url);
       if (to === undefined) {
-        const hasBody = !WITHOUT_BODY.includes(status) && sent.method !== 'HEAD';
-        const source = hasBody ? { bytes, codings: codingsOf(headers) } : null;
-        const made = {
-          mark: INSIDE,
-          type: 'basic',
-          url: url.split('#', 1)[0],
-          redirected: redirects > 0,
-          isFixed: true,
-        };
-        return new Response(source, { status, headers }, made);
+        if (WITHOUT_BODY.includes(status) || parts.method === 'HEAD') return new Response(null, made, INSIDE);
+        const codings = reply[4] ? codingsOf(valuesOf(made)) : undefined;
+        return new Response({ bytes: reply[3], codings }, made, INSIDE);
       }
-      if (request.redirect === 'error')
-        throw failed('redirect_refused', `${new URL(url).host} redirects to ${to.href}`);
+      if (redirect === 'error') throw failed('redirect_refused', `${new URL(url).host} redirects to ${to.href}`);
       if (redirects === REDIRECTS_MAX) throw failed('redirect_too_many', `more than ${REDIRECTS_MAX} redirects`);
       if (isStreamed && status !== 303)
         throw failed(
           'redirect_invalid',
           `${new URL(url).host} redirects a request whose body is a stream, which cannot be sent again`,
         );
-      turn(sent, status, url, to);
+      if (turn(parts, status, url, to)) body = NOTHING;
       url = to.href;
     }
   }
@@ -774,15 +876,17 @@
     const text = unescape(data);
     const bytes = Uint8Array.from(type === head ? text : atob(text), (each) => each.charCodeAt(0));
     const named = type.startsWith(';') ? `text/plain${type}` : type || 'text/plain;charset=US-ASCII';
-    const init = { statusText: 'OK', status: 200, headers: { 'content-type': named } };
-    return new Response({ bytes }, init, { mark: INSIDE, type: 'basic', url: url.split('#', 1)[0], isFixed: true });
+    const parts = responseParts(200, 'basic', withoutFragment(url), true);
+    parts.statusText = 'OK';
+    parts.values = collected({ 'content-type': named });
+    return new Response({ bytes }, parts, INSIDE);
   }
 
   // The sandbox stands still until the response is there as a whole, so several requests run one after the other.
   async function fetch(input, init = undefined) {
-    const request = new Request(input, init);
-    checkSignal(signalOf(request));
-    if (request.url.startsWith('data:')) return dataResponse(request.url);
+    const parts = requestParts(input, init);
+    checkSignal(parts.signal);
+    if (parts.url.startsWith('data:')) return dataResponse(parts.url);
     if (!native.invoked()) {
       const { cause } = failed(
         'not_running',
@@ -791,9 +895,9 @@
       throw new TypeError(cause.message, { cause });
     }
     // Without waiting where nothing is waited for: errors then know who called.
-    const isStreamed = sourceOf(request)?.isStreamed === true;
-    const body = take(request);
-    return follow(request, body instanceof Uint8Array ? body : await body, isStreamed);
+    const { source } = parts;
+    const body = takeFrom(source);
+    return follow(parts, body instanceof Uint8Array ? body : await body, source?.isStreamed === true);
   }
 
   shared.define({ fetch, Headers, Request, Response });
@@ -804,16 +908,16 @@
   shared.requestOf = (method, url, headerPairs, bytes) => {
     const hasBody = bytes.length > 0 && method !== 'GET' && method !== 'HEAD';
     const isForbidden = FORBIDDEN_METHODS.includes(method.toUpperCase());
-    const init = { method: isForbidden ? 'GET' : method, headers: adopt(headerPairs) };
+    const init = { method: isForbidden ? 'GET' : method, headers: headerPairs };
     const request = new Request(url, hasBody && !isForbidden ? { ...init, body: bytes } : init);
     return isForbidden ? Object.defineProperty(request, 'method', { value: method, enumerable: true }) : request;
   };
 
   // What is sent of a response: a promise, which waits for all of the body. What was unpacked here is sent so.
   shared.partsOf = async (response) => {
-    let headerPairs = pairsInside(response.headers);
+    const values = collected(response.headers);
     if (sourceOf(response)?.codings?.length > 0)
-      headerPairs = headerPairs.filter(([name]) => name !== 'content-encoding' && name !== 'content-length');
-    return { status: response.status, headerPairs, bytes: await take(response) };
+      for (const name of ['content-encoding', 'content-length']) values.delete(name);
+    return { status: response.status, headerPairs: sortedPairs(values), bytes: await take(response) };
   };
 });

@@ -16,14 +16,13 @@
   }
 
   // Refuses what is not UTF-8: text with replaced characters would be written back as another value.
-  function textOf(bytes) {
-    const decoded = native.decode(bytes, true, true);
-    if (decoded === undefined) throw new KvError('kv_value_invalid', 'the value is not UTF-8; read it as bytes');
-    return decoded[0];
+  function textOf(text) {
+    if (text === undefined) throw new KvError('kv_value_invalid', 'the value is not UTF-8; read it as bytes');
+    return text;
   }
 
-  function jsonOf(bytes) {
-    const text = textOf(bytes);
+  function jsonOf(given) {
+    const text = textOf(given);
     try {
       return parse(text);
     } catch (error) {
@@ -34,6 +33,7 @@
   const READERS = { text: textOf, json: jsonOf, bytes: (bytes) => bytes };
 
   function readerOf(type) {
+    if (type === 'text') return textOf;
     if (Object.hasOwn(READERS, type)) return READERS[type];
     throw new KvError('kv_request_invalid', `a value is read as text, json or bytes, not as ${String(type)}`);
   }
@@ -91,71 +91,91 @@
     throw new KvError(code, `${what} is a string, not ${text === null ? 'null' : typeof text}`);
   }
 
-  // Members that are undefined are left out.
-  function ask(head, body = NOTHING) {
+  const checkStore = ({ name }) => checked(name, 'kv_store_invalid', 'the name of a store');
+
+  // [false, the head of the reply in JSON, the value as a text, if not as bytes].
+  function ask(head, body = NOTHING, isText = true) {
     if (!native.invoked())
       throw new KvError('not_running', 'stores are there in calls only: use them in the handler');
-    const [isError, reply, value] = native.kv(stringify(head), body);
-    if (isError) throw new KvError(reply.error, reply.message);
-    return { reply, value };
+    const reply = native.kv(head, body, isText);
+    if (reply[0]) throw new KvError(reply[1].error, reply[1].message);
+    return reply;
+  }
+
+  // The beginning of a head, with its members in the order in which they are written down.
+  function headOf(op, store, key) {
+    checkStore(store);
+    return `{"op":"${op}","store":${store.quoted},"key":${stringify(checked(key, 'kv_key_invalid', 'a key'))}`;
+  }
+
+  // As a member of a head, if there is one.
+  function lifetimeIn(options) {
+    const milliseconds = lifetime(optionsOf(options, ['ttl']).ttl);
+    return milliseconds === undefined ? '' : `,"ttl_ms":${milliseconds}`;
+  }
+
+  // The reply to the question for a key's value; null if there is no entry.
+  function found(store, key, type) {
+    const reply = ask(`${headOf('get', store, key)}}`, NOTHING, type !== 'bytes');
+    return reply[1].startsWith('{"found":true') || parse(reply[1]).found ? reply : null;
   }
 
   // Every operation is a promise, also of the error for arguments that it does not take.
   class Store {
-    #name;
+    // Its name, and that in JSON.
+    #store;
 
     constructor(name) {
-      this.#name = name;
+      this.#store = { name, quoted: typeof name === 'string' ? stringify(name) : '' };
     }
 
     store(name) {
       return new Store(name);
     }
 
-    // With its members in the order in which they are written down.
-    #head(op, key, given = {}) {
-      const store = checked(this.#name, 'kv_store_invalid', 'the name of a store');
-      return { op, store, key: checked(key, 'kv_key_invalid', 'a key'), ...given };
-    }
-
     async get(key, type = 'text') {
-      return (await this.entry(key, type))?.value ?? null;
+      const reader = readerOf(type);
+      const reply = found(this.#store, key, type);
+      const value = reply === null ? null : reader(reply[2]);
+      // As late as `entry` would have it.
+      await undefined;
+      return value;
     }
 
     async entry(key, type = 'text') {
       const reader = readerOf(type);
-      const { reply, value } = ask(this.#head('get', key));
-      return reply.found ? { value: reader(value), version: reply.version } : null;
+      const reply = found(this.#store, key, type);
+      return reply === null ? null : { value: reader(reply[2]), version: parse(reply[1]).version };
     }
 
     async set(key, value, options) {
-      const { ttl } = optionsOf(options, ['ttl']);
-      ask(this.#head('set', key, { ttl_ms: lifetime(ttl) }), bytesOf(value));
+      const ttl = lifetimeIn(options);
+      ask(`${headOf('set', this.#store, key)}${ttl}}`, bytesOf(value));
     }
 
     async delete(key) {
-      return ask(this.#head('delete', key)).reply.deleted;
+      return parse(ask(`${headOf('delete', this.#store, key)}}`)[1]).deleted;
     }
 
     async list(options) {
       const { prefix, cursor, limit } = optionsOf(options, ['prefix', 'cursor', 'limit']);
       checkLimit(limit);
-      const store = checked(this.#name, 'kv_store_invalid', 'the name of a store');
-      const { reply } = ask({ op: 'list', store, prefix, cursor: cursor ?? undefined, limit });
+      const store = checkStore(this.#store);
+      const reply = parse(ask(stringify({ op: 'list', store, prefix, cursor: cursor ?? undefined, limit }))[1]);
       return { keys: reply.keys, cursor: reply.cursor ?? null };
     }
 
     async compareAndSet(key, version, value, options) {
-      const { ttl } = optionsOf(options, ['ttl']);
-      const expected = version === null || version === undefined ? null : String(version);
-      const head = this.#head('compare_and_set', key, { expected, ttl_ms: lifetime(ttl) });
-      return ask(head, bytesOf(value)).reply.version ?? null;
+      const ttl = lifetimeIn(options);
+      const expected = stringify(version === null || version === undefined ? null : String(version));
+      const head = `${headOf('compare_and_set', this.#store, key)},"expected":${expected}${ttl}}`;
+      return parse(ask(head, bytesOf(value))[1]).version ?? null;
     }
 
     async increment(key, by = 1) {
       if (!Number.isSafeInteger(by))
         throw new KvError('kv_request_invalid', `what is added is a whole number, not ${String(by)}`);
-      return exactly(ask(this.#head('increment', key, { by })).reply.value);
+      return exactly(parse(ask(`${headOf('increment', this.#store, key)},"by":${by}}`)[1]).value);
     }
   }
 

@@ -3,6 +3,7 @@
 (function (native, shared) {
   'use strict';
 
+  const INSIDE = Symbol('made by the prelude');
   const DEFAULT_PORTS = { ftp: '', http: '80', https: '443', ws: '80', wss: '443', file: '' };
   DEFAULT_PORTS.ftp = '21';
   const isSpecial = (scheme) => Object.hasOwn(DEFAULT_PORTS, scheme);
@@ -46,7 +47,8 @@
     return bytes.subarray(0, length);
   }
 
-  const decode = (text) => native.decode(decodeBytes(text), false, true)[0];
+  const decode = (text) =>
+    text.indexOf('%') < 0 ? text.toWellFormed() : native.decode(decodeBytes(text), false, true)[0];
 
   // === hosts ===
 
@@ -331,37 +333,8 @@
     return String(value).replace(/[\t\n\r]/g, '');
   }
 
-  // URLs as they would be shown again, as most are written: in them is nothing to decode, to encode or to leave out. The
-  // names of hosts do not end like numbers.
-  const PLAIN =
-    /^(https?):\/\/([a-z0-9_.-]+)(?::([1-9][0-9]{0,4}))?(\/[!$&'()*+,\-./0-9:;=@A-Z[\]_a-z|~]*)?(?:\?([!$%&()*+,\-./0-9:;=?@A-Z[\\\]^_`a-z{|}~]*))?(?:#([!-~]*))?$/;
-  const NAME = /^(?:[a-z0-9_-]+\.)*[a-z_-][a-z0-9_-]*$/;
-  const ADDRESS = /^(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}$/;
-
-  const isPlainHost = (host) =>
-    (NAME.test(host) && !host.includes('xn--')) ||
-    (ADDRESS.test(host) && host.split('.').every((number) => Number(number) <= 255));
-
-  // The parts of such a URL; undefined if it is another.
-  function parsePlain(text) {
-    const found = PLAIN.exec(text);
-    if (found === null) return undefined;
-    const [, scheme, host, port = '', path = '/', query = null, fragment = null] = found;
-    if (path.includes('/.') || Number(port) > 65535 || !isPlainHost(host)) return undefined;
-    if (fragment !== null && /["<>`]/.test(fragment)) return undefined;
-    const record = blank(scheme);
-    record.host = host;
-    record.port = port === DEFAULT_PORTS[scheme] ? '' : port;
-    record.path = path.slice(1).split('/');
-    record.query = query;
-    record.fragment = fragment;
-    return record;
-  }
-
   // The parts of a URL; undefined if the text is none.
   function parse(input, base) {
-    const plain = parsePlain(input);
-    if (plain !== undefined) return plain;
     const text = stripped(shared.trimmed(input, (code) => code <= 0x20));
     const found = /^([a-zA-Z][a-zA-Z0-9+.-]*):([^]*)$/.exec(text);
     if (found === null) return base === undefined ? undefined : parseRelative(text, base);
@@ -381,7 +354,7 @@
 
   function pathOf(record) {
     if (record.opaque !== null) return record.opaque;
-    return record.path.map((segment) => `/${segment}`).join('');
+    return record.path.length === 0 ? '' : `/${record.path.join('/')}`;
   }
 
   function serialize(record, withFragment = true) {
@@ -402,7 +375,9 @@
   // === URLSearchParams ===
 
   const formEncode = (text) =>
-    encode(text, (code) => !/[a-zA-Z0-9*\-._ ]/.test(String.fromCharCode(code))).replaceAll(' ', '+');
+    /^[a-zA-Z0-9*\-._]*$/.test(text)
+      ? text
+      : encode(text, (code) => !/[a-zA-Z0-9*\-._ ]/.test(String.fromCharCode(code))).replaceAll(' ', '+');
 
   function parseForm(text) {
     return text
@@ -521,147 +496,221 @@
 
   // === URL ===
 
-  function recordOf(text, base) {
-    const from = base === undefined ? undefined : parse(String(base).toWellFormed());
-    return base !== undefined && from === undefined ? undefined : parse(String(text).toWellFormed(), from);
+  // The text of a URL if this is how it is written, or if no more than its path is missing; else undefined. Most URLs
+  // that scripts have are written so, and need no parsing.
+  function writtenOf(text) {
+    const at = native.urlPath(text);
+    return at === 0 ? undefined : at === text.length ? `${text}/` : text;
   }
 
-  // In place of a text: the parts are there.
-  const PARSED = Symbol('parsed');
+  // That of a URL, or of a path, on a base that is written so.
+  function joined(text, base) {
+    const at = native.urlPath(base);
+    if (at === 0) return undefined;
+    if (text.charCodeAt(0) !== 0x2f) return writtenOf(text);
+    return text.charCodeAt(1) === 0x2f ? undefined : writtenOf(base.slice(0, at) + text);
+  }
+
+  // The parts of what is written so.
+  function recordOf(text) {
+    const at = native.urlPath(text);
+    const begin = text.charCodeAt(4) === 0x3a ? 7 : 8;
+    const record = blank(text.slice(0, begin - 3));
+    let end = text.indexOf('#', at);
+    if (end < 0) end = text.length;
+    else record.fragment = text.slice(end + 1);
+    const query = text.indexOf('?', at);
+    if (query >= 0 && query < end) {
+      record.query = text.slice(query + 1, end);
+      end = query;
+    }
+    record.path = text.slice(at + 1, end).split('/');
+    const colon = text.indexOf(':', begin);
+    const isPort = colon >= 0 && colon < at;
+    record.host = text.slice(begin, isPort ? colon : at);
+    if (isPort) record.port = text.slice(colon + 1, at);
+    return record;
+  }
+
+  // A URL as it is written, or its record; undefined if it is none.
+  function read(given, base) {
+    const text = typeof given === 'string' ? given : String(given);
+    if (base === undefined) return writtenOf(text) ?? parse(text.toWellFormed());
+    const under = String(base);
+    const written = joined(text, under);
+    if (written !== undefined) return written;
+    const from = parse(under.toWellFormed());
+    return from === undefined ? undefined : parse(text.toWellFormed(), from);
+  }
+
+  const hasAuthority = ({ host, scheme }) => host !== null && host !== '' && scheme !== 'file';
+
+  let known;
+  let changing;
+  let refresh;
 
   class URL {
+    // At least one of both is there.
+    #href;
     #record;
     #params;
 
+    static {
+      // The record of a URL, to be read.
+      known = (url) => (url.#record ??= recordOf(url.#href));
+
+      changing = (url) => {
+        const record = known(url);
+        url.#href = undefined;
+        return record;
+      };
+
+      refresh = (url) => {
+        if (url.#params === undefined) return;
+        const params = url.#params;
+        attach(params, known(url).query ?? '', () => {
+          const text = params.toString();
+          changing(url).query = text === '' ? null : text;
+        });
+      };
+    }
+
     constructor(text, base = undefined) {
-      this.#record = text === PARSED ? base : recordOf(text, base);
-      if (this.#record !== undefined) return;
-      const error = new TypeError('Invalid URL');
-      throw Object.assign(error, { code: 'ERR_INVALID_URL', input: String(text) });
+      const found = text === INSIDE ? base : read(text, base);
+      if (typeof found === 'string') this.#href = found;
+      else if (found !== undefined) this.#record = found;
+      else {
+        const error = new TypeError('Invalid URL');
+        throw Object.assign(error, { code: 'ERR_INVALID_URL', input: String(text) });
+      }
     }
 
     static canParse(text, base = undefined) {
-      return recordOf(text, base) !== undefined;
+      return read(text, base) !== undefined;
     }
 
     static parse(text, base = undefined) {
-      const record = recordOf(text, base);
-      return record === undefined ? null : new URL(PARSED, record);
+      const found = read(text, base);
+      return found === undefined ? null : new URL(INSIDE, found);
     }
 
     get href() {
-      return serialize(this.#record);
+      return (this.#href ??= serialize(this.#record));
     }
 
     set href(value) {
-      this.#record = new URL(value).#record;
-      this.#refresh();
+      const url = new URL(value);
+      this.#href = url.#href;
+      this.#record = url.#record;
+      refresh(this);
     }
 
     get origin() {
-      const { scheme, host, port, opaque } = this.#record;
+      const { scheme, host, port, opaque } = known(this);
       if (scheme === 'blob') return URL.parse(opaque)?.origin ?? 'null';
       return isSpecial(scheme) && scheme !== 'file' ? `${scheme}://${host}${port === '' ? '' : `:${port}`}` : 'null';
     }
 
     get protocol() {
-      return `${this.#record.scheme}:`;
+      return `${known(this).scheme}:`;
     }
 
     set protocol(value) {
       const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*)(?::|$)/.exec(stripped(value))?.[1].toLowerCase();
-      if (scheme === undefined || isSpecial(scheme) !== isSpecial(this.#record.scheme) || scheme === 'file') return;
-      this.#record.scheme = scheme;
-      if (DEFAULT_PORTS[scheme] === this.#record.port) this.#record.port = '';
+      const record = changing(this);
+      if (scheme === undefined || isSpecial(scheme) !== isSpecial(record.scheme) || scheme === 'file') return;
+      record.scheme = scheme;
+      if (DEFAULT_PORTS[scheme] === record.port) record.port = '';
     }
 
     get username() {
-      return this.#record.username;
+      return known(this).username;
     }
 
     set username(value) {
-      if (this.#hasAuthority()) this.#record.username = encodeIfNeeded(String(value), userSet);
+      if (hasAuthority(known(this))) changing(this).username = encodeIfNeeded(String(value), userSet);
     }
 
     get password() {
-      return this.#record.password;
+      return known(this).password;
     }
 
     set password(value) {
-      if (this.#hasAuthority()) this.#record.password = encodeIfNeeded(String(value), userSet);
+      if (hasAuthority(known(this))) changing(this).password = encodeIfNeeded(String(value), userSet);
     }
 
     get host() {
-      return (this.#record.host ?? '') + (this.#record.port === '' ? '' : `:${this.#record.port}`);
+      const { host, port } = known(this);
+      return (host ?? '') + (port === '' ? '' : `:${port}`);
     }
 
     set host(value) {
       const [, name, port] = /^((?:\[[^\]]*\]|[^:/\\?#])*)(?::([0-9]+))?/.exec(stripped(value));
       this.hostname = name;
-      if (port !== undefined) setPort(this.#record, port);
+      if (port !== undefined) setPort(changing(this), port);
     }
 
     get hostname() {
-      return this.#record.host ?? '';
+      return known(this).host ?? '';
     }
 
     set hostname(value) {
-      if (this.#record.opaque !== null) return;
+      const record = changing(this);
+      if (record.opaque !== null) return;
       const [name] = /^(?:\[[^\]]*\]|[^:/\\?#])*/.exec(stripped(value));
-      if (name === '' && isSpecial(this.#record.scheme)) return;
-      const host = name === '' ? '' : parseHost(name, isSpecial(this.#record.scheme));
-      if (host !== undefined) this.#record.host = host;
+      if (name === '' && isSpecial(record.scheme)) return;
+      const host = name === '' ? '' : parseHost(name, isSpecial(record.scheme));
+      if (host !== undefined) record.host = host;
     }
 
     get port() {
-      return this.#record.port;
+      return known(this).port;
     }
 
     set port(value) {
-      if (this.#hasAuthority()) setPort(this.#record, /^[0-9]*/.exec(stripped(value))[0]);
+      if (hasAuthority(known(this))) setPort(changing(this), /^[0-9]*/.exec(stripped(value))[0]);
     }
 
     get pathname() {
-      return pathOf(this.#record);
+      return pathOf(known(this));
     }
 
     set pathname(value) {
-      if (this.#record.opaque !== null) return;
+      const record = changing(this);
+      if (record.opaque !== null) return;
       const path = encodeIfNeeded(stripped(value), (code) => code === 0x3f || code === 0x23);
-      this.#record.path = parsePath(
-        path.replace(isSpecial(this.#record.scheme) ? /^[/\\]/ : /^\//, ''),
-        this.#record.scheme,
-        [],
-      );
+      record.path = parsePath(path.replace(isSpecial(record.scheme) ? /^[/\\]/ : /^\//, ''), record.scheme, []);
     }
 
     get search() {
-      return this.#record.query ? `?${this.#record.query}` : '';
+      const { query } = known(this);
+      return query ? `?${query}` : '';
     }
 
     set search(value) {
       const text = stripped(value).replace(/^\?/, '');
-      this.#record.query =
-        text === '' ? null : encodeIfNeeded(text, isSpecial(this.#record.scheme) ? specialQuerySet : querySet);
-      this.#record.query &&= this.#record.query.replaceAll('#', '%23');
-      this.#refresh();
+      const record = changing(this);
+      record.query = text === '' ? null : encodeIfNeeded(text, isSpecial(record.scheme) ? specialQuerySet : querySet);
+      record.query &&= record.query.replaceAll('#', '%23');
+      refresh(this);
     }
 
     get searchParams() {
       if (this.#params === undefined) {
         this.#params = new URLSearchParams();
-        this.#refresh();
+        refresh(this);
       }
       return this.#params;
     }
 
     get hash() {
-      return this.#record.fragment ? `#${this.#record.fragment}` : '';
+      const { fragment } = known(this);
+      return fragment ? `#${fragment}` : '';
     }
 
     set hash(value) {
       const text = stripped(value).replace(/^#/, '');
-      this.#record.fragment = text === '' ? null : encodeIfNeeded(text, fragmentSet);
+      changing(this).fragment = text === '' ? null : encodeIfNeeded(text, fragmentSet);
     }
 
     toString() {
@@ -674,19 +723,6 @@
 
     get [Symbol.toStringTag]() {
       return 'URL';
-    }
-
-    #hasAuthority() {
-      return this.#record.host !== null && this.#record.host !== '' && this.#record.scheme !== 'file';
-    }
-
-    #refresh() {
-      if (this.#params === undefined) return;
-      const params = this.#params;
-      attach(params, this.#record.query ?? '', () => {
-        const text = params.toString();
-        this.#record.query = text === '' ? null : text;
-      });
     }
   }
 

@@ -255,6 +255,46 @@ test('a POST without a body says so', () => {
   assert.equal(sent[0].headers['content-length'], '0');
 });
 
+test('headers go out as they are, whatever is in them', () => {
+  const { sent } = exchange(
+    `const headers = new Headers({ 'X-Plain': ' a\\t"b"\\\\ ' });
+    headers.append('x-latin', '\\xe9\\x80'); headers.append('X-Latin', '2'); headers.append('x-empty', '');
+    await fetch('http://h/?a\\\\b', { headers });`,
+    {},
+  );
+  assert.equal(sent[0].url, 'http://h/?a\\b');
+  assert.equal(sent[0].headers['x-plain'], 'a\t"b"\\');
+  assert.equal(sent[0].headers['x-latin'], '\xe9\x80, 2');
+  assert.equal(sent[0].headers['x-empty'], '');
+});
+
+test('a head may be written in any way', () => {
+  const head = (text, body) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(Buffer.byteLength(text));
+    return Buffer.concat([length, Buffer.from(text), Buffer.from(body)]);
+  };
+  const packed = zlib.gzipSync('text').toString('latin1');
+  const pairs = '[["X-A","1"],["Content-Encoding","gzip"],["x-a","]}"]]';
+  for (const text of [
+    `{"status":404,"headers":${pairs}}`,
+    `{"headers":${pairs},"status":404}`,
+    `{ "status": 404, "headers": ${pairs} }`,
+    `{"status":404,"headers":${pairs},"more":[]}`,
+  ]) {
+    const guest = new Guest(
+      handler(`const response = await fetch('http://h');
+      return [response.status, [...response.headers], await response.text()];`),
+      { send: () => ({}) },
+    );
+    guest.sendOut = (at, length, out, outMax) => {
+      if (length > 0) guest.kept = { bytes: head(text, Buffer.from(packed, 'latin1')), mark: 0n };
+      return guest.deliver(out, outMax);
+    };
+    assert.deepEqual(guest.call({}).result, [404, [['content-encoding', 'gzip'], ['x-a', '1, ]}']], 'text'], text);
+  }
+});
+
 test('large bodies pass both ways', () => {
   const large = 'x'.repeat(3_000_000);
   const { sent, result } = exchange(

@@ -33,6 +33,63 @@ const shown = (text, Type) => {
   return url && [url.href, url.origin, url.host, url.port, url.pathname, url.search, url.hash];
 };
 
+// A base of another scheme changes nothing, but that the whole parser reads the text.
+test('both ways say the same, whatever is set afterwards', () => {
+  const SET = [
+    (url) => (url.port = '81'),
+    (url) => (url.search = '?x=1&y'),
+    (url) => (url.hash = ''),
+    (url) => (url.pathname = '/a/../b c'),
+    (url) => (url.hostname = 'other.example'),
+    (url) => (url.host = 'h:8080'),
+    (url) => (url.protocol = 'https'),
+    (url) => (url.username = 'me'),
+    (url) => url.searchParams.append('k', 'é &'),
+    (url) => url.searchParams.sort(),
+    (url) => (url.href = 'http://last.example/p?q#f'),
+  ];
+  const all = (texts, types, set) =>
+    texts.map((text, at) =>
+      types.map((make) => {
+        const url = make(text);
+        if (url === null) return null;
+        const before = [url.href, url.pathname, [...url.searchParams]];
+        set[at % set.length](url);
+        const parts = [url.href, url.origin, url.username, url.host, url.port, url.pathname, url.search, url.hash];
+        return [before, parts, [...url.searchParams], JSON.stringify(url)];
+      }),
+    );
+  const MAKE = "[(text) => URL.parse(text), (text) => URL.parse(text, 'ftp://base.example/x')]";
+  const texts = Array.from({ length: 2000 }, written).filter((text) => !text.startsWith('ftp:'));
+  const guest = new Guest(`const all = ${all}; module.exports = (texts) => all(texts, ${MAKE}, [${SET.join()}]);`);
+  const { result, error } = guest.call(texts);
+  assert.equal(error, undefined, JSON.stringify(error));
+  let plain = 0;
+  texts.forEach((text, at) => {
+    assert.deepEqual(result[at][0], result[at][1], text);
+    if (result[at][0]?.[0][0] === text) plain++;
+  });
+  assert.ok(plain > texts.length / 20, `only ${plain} of ${texts.length} are as they are shown`);
+});
+
+test('paths on a base are what they are in Node.js', () => {
+  const bases = ['http://a.b', 'https://a.b:8443/c/d?e#f', 'http://127.0.0.1/x/', 'HTTP://A.b/', 'http://a.b:80', 'nothing'];
+  const paths = ['/', '/p', '//h/p', '/../p', '/p/./q', '/p?x y', '/p#', 'p', '', '?q', '#f', '/\\h', '/é', 'https://o.example/', 'http:p', ' /p'];
+  const all = (bases, paths) =>
+    bases.map((base) =>
+      paths.map((path) => {
+        try {
+          return new URL(path, base).href;
+        } catch (error) {
+          return [error.name, error.message, error.code, error.input];
+        }
+      }),
+    );
+  const { result, error } = new Guest(`const all = ${all}; module.exports = ([bases, paths]) => all(bases, paths);`).call([bases, paths]);
+  assert.equal(error, undefined, JSON.stringify(error));
+  assert.deepEqual(result, all(bases, paths));
+});
+
 test('URLs are what they are in Node.js', () => {
   const texts = Array.from({ length: 6000 }, written);
   const guest = new Guest(`const shown = ${shown}; module.exports = (texts) => texts.map((text) => shown(text, URL))`);
