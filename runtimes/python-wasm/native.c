@@ -1,0 +1,164 @@
+//! Implements native.h.
+
+#include "native.h"
+
+#include <marshal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "library.h"
+
+/* === Python's library === */
+
+static const struct library_file *file_named(PyObject *name) {
+    const char *text = PyUnicode_AsUTF8(name);
+    if (text != NULL) return library_find(text);
+    PyErr_Clear();
+    return NULL;
+}
+
+PyDoc_STRVAR(is_package_doc, "Whether this module of the library is a package; None if there is no such module.");
+static PyObject *is_package(PyObject *self, PyObject *name) {
+    const struct library_file *file = file_named(name);
+    if (file == NULL) Py_RETURN_NONE;
+    return PyBool_FromLong(file->is_package);
+}
+
+PyDoc_STRVAR(code_doc, "The code of this module of the library; None if there is no such module.");
+static PyObject *code(PyObject *self, PyObject *name) {
+    const struct library_file *file = file_named(name);
+    if (file == NULL) Py_RETURN_NONE;
+    char *bytes = library_unpack(file);
+    if (bytes == NULL) return PyErr_NoMemory();
+    PyObject *found = PyMarshal_ReadObjectFromString(bytes, file->length);
+    free(bytes);
+    return found;
+}
+
+PyDoc_STRVAR(names_doc, "The names of all modules of the library.");
+static PyObject *names(PyObject *self, PyObject *none) {
+    PyObject *list = PyList_New(library_count);
+    for (uint32_t i = 0; list != NULL && i < library_count; i++) {
+        PyObject *name = PyUnicode_FromString(library_files[i].name);
+        if (name == NULL) Py_CLEAR(list);
+        else PyList_SET_ITEM(list, i, name);
+    }
+    return list;
+}
+
+/* === the invocation === */
+
+PyDoc_STRVAR(invoked_doc, "Whether this is an invocation, and not the deploy.");
+static PyObject *invoked(PyObject *self, PyObject *none) { return PyBool_FromLong(host_invoked); }
+
+PyDoc_STRVAR(environment_doc, "The variables of this invocation, as bytes.");
+static PyObject *environment(PyObject *self, PyObject *none) {
+    size_t count;
+    char **list = host_environment(&count);
+    PyObject *found = PyDict_New();
+    for (size_t i = 0; found != NULL && i < count; i++) {
+        const char *equals = strchr(list[i], '=');
+        if (equals == NULL) continue;
+        PyObject *name = PyBytes_FromStringAndSize(list[i], equals - list[i]), *value = PyBytes_FromString(equals + 1);
+        if (name == NULL || value == NULL || PyDict_SetItem(found, name, value) < 0) Py_CLEAR(found);
+        Py_XDECREF(name);
+        Py_XDECREF(value);
+    }
+    return found;
+}
+
+PyDoc_STRVAR(invocation_id_doc, "The name of this invocation; empty if it is not told.");
+static PyObject *invocation_id(PyObject *self, PyObject *none) {
+    static const char name[] = "SERVERLEDGE_INVOCATION_ID=";
+    size_t count;
+    char **list = host_environment(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(list[i], name, sizeof name - 1) == 0) return PyUnicode_DecodeUTF8(list[i] + sizeof name - 1, strlen(list[i]) - sizeof name + 1, "replace");
+    return PyUnicode_FromString("");
+}
+
+PyDoc_STRVAR(function_name_doc, "The name of the function that is invoked.");
+static PyObject *function_name(PyObject *self, PyObject *none) {
+    const char *name = host_function_name();
+    return PyUnicode_DecodeUTF8(name, strlen(name), "replace");
+}
+
+PyDoc_STRVAR(log_doc, "Writes bytes to the log.");
+static PyObject *log_bytes(PyObject *self, PyObject *given) {
+    Py_buffer bytes;
+    if (PyObject_GetBuffer(given, &bytes, PyBUF_SIMPLE) < 0) return NULL;
+    host_write(2, bytes.buf, bytes.len);
+    PyObject *length = PyLong_FromSsize_t(bytes.len);
+    PyBuffer_Release(&bytes);
+    return length;
+}
+
+/* (bytes, whether it is an error) */
+static PyObject *replied(struct host_reply reply) {
+    if (reply.bytes == NULL) return PyErr_NoMemory();
+    PyObject *pair = Py_BuildValue("y#O", reply.bytes, (Py_ssize_t)reply.length, reply.is_error ? Py_True : Py_False);
+    free(reply.bytes);
+    return pair;
+}
+
+PyDoc_STRVAR(call_doc, "Calls another function: its name and its params, as bytes. A pair: its answer, and whether that is an error.");
+static PyObject *call(PyObject *self, PyObject *arguments) {
+    const char *name, *params;
+    Py_ssize_t name_length, params_length;
+    if (!PyArg_ParseTuple(arguments, "y#y#", &name, &name_length, &params, &params_length)) return NULL;
+    return replied(host_call(name, name_length, params, params_length));
+}
+
+PyDoc_STRVAR(kv_doc, "Asks the key-value stores. A pair: their answer, and whether that is an error.");
+static PyObject *kv(PyObject *self, PyObject *arguments) {
+    const char *request;
+    Py_ssize_t length;
+    if (!PyArg_ParseTuple(arguments, "y#", &request, &length)) return NULL;
+    return replied(host_kv(request, length));
+}
+
+/* === what a deploy reads === */
+
+static PyObject *watcher;
+
+/* Told as whether it was the clock. What goes wrong there changes nothing, nor what the interpreter was about to say. */
+static void tell_watcher(enum host_read kind) {
+    if (watcher == NULL) return;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *told = watcher, *raised = PyErr_GetRaisedException();
+    watcher = NULL;
+    PyObject *done = PyObject_CallOneArg(told, kind == HOST_READ_CLOCK ? Py_True : Py_False);
+    Py_XDECREF(done);
+    PyErr_SetRaisedException(raised);
+    watcher = told;
+    PyGILState_Release(state);
+}
+
+PyDoc_STRVAR(watch_doc, "Has a function called when the deploy reads the clock or randomness; None ends that.");
+static PyObject *watch(PyObject *self, PyObject *function) {
+    Py_XSETREF(watcher, function == Py_None ? NULL : Py_NewRef(function));
+    host_deploy_read = watcher == NULL ? NULL : tell_watcher;
+    Py_RETURN_NONE;
+}
+
+/* === the module === */
+
+static PyMethodDef functions[] = {
+    {"is_package", is_package, METH_O, is_package_doc},
+    {"code", code, METH_O, code_doc},
+    {"names", names, METH_NOARGS, names_doc},
+    {"invoked", invoked, METH_NOARGS, invoked_doc},
+    {"environment", environment, METH_NOARGS, environment_doc},
+    {"invocation_id", invocation_id, METH_NOARGS, invocation_id_doc},
+    {"function_name", function_name, METH_NOARGS, function_name_doc},
+    {"log", log_bytes, METH_O, log_doc},
+    {"call", call, METH_VARARGS, call_doc},
+    {"kv", kv, METH_VARARGS, kv_doc},
+    {"watch", watch, METH_O, watch_doc},
+    {0},
+};
+
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_serverledge", .m_size = -1, .m_methods = functions};
+
+PyMODINIT_FUNC PyInit__serverledge(void) { return PyModule_Create(&module); }

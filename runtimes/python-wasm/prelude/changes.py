@@ -1,0 +1,62 @@
+"""What is changed in Python's library: what cannot work here says so, and what must differ from call to call does."""
+
+import builtins
+import sys
+
+import serverledge
+from _serverledge_errors import OTHER_RUNTIME
+from _serverledge_importing import library
+
+CO_COROUTINE = 0x80
+
+
+def make():
+    builtins.call, builtins.acall, builtins.CallError = serverledge.call, serverledge.acall, serverledge.CallError
+    import _thread
+    _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
+    library.after.update(asyncio=change_asyncio, subprocess=change_subprocess, socket=change_socket)
+
+
+def no_thread(*arguments, **keywords):
+    raise RuntimeError(f"the runtime python-wasm has no threads: use asyncio, or {OTHER_RUNTIME}")
+
+
+def change_asyncio(module):
+    import _serverledge_async
+    _serverledge_async.install()
+
+
+def change_subprocess(module):
+    class Popen(module.Popen):
+        def __init__(self, *arguments, **keywords):
+            raise OSError(58, f"the runtime python-wasm has no processes: {OTHER_RUNTIME}")
+
+        def __del__(self):
+            pass
+
+    module.Popen = Popen
+
+
+def change_socket(module):
+    def refuse(*arguments, **keywords):
+        raise OSError(58, f"the runtime python-wasm has no sockets: {OTHER_RUNTIME}")
+
+    class socket(module.socket):
+        __slots__ = ()
+        __init__ = refuse
+
+    module.socket = module.SocketType = socket
+    for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname", "gethostbyname_ex", "socketpair"):
+        setattr(module, name, refuse)
+
+
+def is_async(function):
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & CO_COROUTINE)
+
+
+def renew():
+    """At the beginning of an invocation: no two draw the same numbers."""
+    random = sys.modules.get("random")
+    if random is not None:
+        random.seed()

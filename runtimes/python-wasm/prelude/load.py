@@ -1,0 +1,184 @@
+"""Loads the user's files at deploy, finds the handler, and runs it in each invocation."""
+
+import gc
+import io
+import json
+import sys
+
+import _serverledge
+import _serverledge_changes as changes
+import _serverledge_environment as environment
+import _serverledge_errors as errors
+import _serverledge_handler
+import _serverledge_warnings as warnings
+from _serverledge_files import Files
+from _serverledge_importing import CODE
+from serverledge import from_json, to_ascii_json, to_json
+
+# After so many the interpreter has learnt it.
+WARM_UP_ROUNDS = 20
+
+# What is set at deploy: the handler as a function of (params, context), and whether it looks at the context.
+call = None
+wants_context = False
+
+
+class Log(io.RawIOBase):
+    """The log, which is all that there is to write to."""
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        return _serverledge.log(data)
+
+    def fileno(self):
+        return 2
+
+
+def open_streams():
+    def stream():
+        return io.TextIOWrapper(io.BufferedWriter(Log()), "utf-8", "backslashreplace", "\n", line_buffering=True)
+
+    sys.stdout = sys.__stdout__ = stream()
+    sys.stderr = sys.__stderr__ = stream()
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), "utf-8")
+
+
+def flush():
+    """What was printed without a line's end. Whoever has put another stream in the place of one knows what it can do."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+
+
+# === deploy ===
+
+
+def load(text):
+    """None, or the JSON that whoever deploys is to be told; that of an error in a tuple."""
+    open_streams()
+    request = json.loads(text)
+    file = request.get("file") or "main.py"
+    contents = {path: content_of(content) for path, content in (request.get("files") or {}).items()}
+    contents[file] = request.get("source") or ""
+    environment.begin(request.get("env") or {}, frozenset(request.get("secrets") or ()), warnings.warn_of_secret)
+    changes.make()
+    files = Files(contents)
+    sys.meta_path.insert(len(sys.meta_path) - 1, files)
+    sys.path.append("/app/code")
+    warnings.begin(file)
+    try:
+        find(files, file, request.get("handler") or "")
+    except BaseException as error:
+        flush()
+        return (to_ascii_json(errors.describe_load(error, file)).encode(),)
+    told = warnings.end()
+    environment.end()
+    flush()
+    del text, request, contents, files
+    warm_up()
+    gc.collect()
+    gc.freeze()
+    return to_ascii_json({"warnings": told}).encode() if told else None
+
+
+def warm_up():
+    """Has the interpreter learn what comes with every invocation: it notes in its code what it has met, and an invocation that
+    meets the same has nothing to write."""
+    global call, wants_context
+    adapted = call, wants_context
+    try:
+        wants_context = True
+        for call in (lambda params, context: params), (lambda params, context: {**params, "list": [1, 2.5, None, True, "text"]}):
+            for _ in range(WARM_UP_ROUNDS):
+                handle('{"name": "value", "numbers": [1, 2.5], "flag": true}')
+                handle("{}")
+    finally:
+        call, wants_context = adapted
+
+
+def content_of(content):
+    """A text, or bytes: `{"base64": "…"}`."""
+    if isinstance(content, str):
+        return content
+    import binascii
+    return binascii.a2b_base64(content["base64"])
+
+
+def find(files, file, handler):
+    global call, wants_context
+    found = _serverledge_handler.load(files, file, handler)
+    call, wants_context = _serverledge_handler.adapt(found)
+    for name in later_imports(files):
+        try:
+            __import__(name)
+        except ImportError:
+            # The function has its own way to deal with that.
+            pass
+    if changes.is_async(found):
+        # Its loop comes with the snapshot.
+        import _serverledge_async
+        _serverledge_async.prepare()
+
+
+# What modules of the library import when a function of theirs is called, by the word that leads there.
+IMPORTED_LATE = {"most_common": "heapq", "strptime": "_strptime", "asdict": "copy", "deepcopy": "copy"}
+
+
+def later_imports(files):
+    """Modules of the library that the user's files import in their functions: an invocation should find them loaded."""
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        if not file.startswith(CODE):
+            continue
+        text = files.text(file.removeprefix(CODE))
+        found.update(name for word, name in IMPORTED_LATE.items() if word in text)
+        for line in text.splitlines():
+            words = line.split(None, 2)[:2]
+            if line[:1] in (" ", "\t") and len(words) == 2 and words[0] in ("import", "from"):
+                found.add(words[1].rstrip(",;"))
+    return sorted(name for name in found if _serverledge.is_package(name) is not None)
+
+
+# === invocations ===
+
+
+def handle(text):
+    """The JSON of the result; that of an error in a tuple."""
+    try:
+        changes.renew()
+        try:
+            params = from_json(text)
+        except (ValueError, RecursionError) as error:
+            return failed({"error": "TypeError", "message": f"the parameters are not JSON: {error}", "stack": ""})
+        result = call(params, environment.context() if wants_context else None)
+        if hasattr(type(result), "__await__"):
+            import _serverledge_async
+            result = _serverledge_async.wait_for(result)
+        return written(result)
+    except SystemExit as error:
+        return failed(errors.describe_exit(error))
+    except BaseException as error:
+        return failed(errors.describe(error))
+    finally:
+        flush()
+
+
+def written(result):
+    try:
+        text = to_json(result)
+    except (TypeError, ValueError, RecursionError) as error:
+        return failed({"error": type(error).__name__, "message": f"the result cannot be written as JSON: {error}", "stack": ""})
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: JSON can name it, UTF-8 cannot hold it.
+        return to_ascii_json(result).encode()
+
+
+def failed(error):
+    return (to_ascii_json(error).encode(),)
