@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Python guest: CPython for wasm32-wasi from Debian's sources with Debian's patches, our C and our prelude.
 #
-#   build.sh                  rebuild python.wasm.zst, and write record.json
+#   build.sh                  rebuild python.wasm.br, and write record.json
 #   build.sh --check          no compiler needed: sources, recipe and module have the recorded digests
 #   build.sh --verify         --check, then build everything anew in a temporary folder and compare byte for byte
 #   build.sh --module FILE    build the module into FILE, not packed and not recorded
@@ -51,15 +51,15 @@ record() {
         printf '%s\n    "%s": "%s"' "$separator" "$file" "$(digest "$root/$file")"
         separator=,
     done < <(sources)
-    printf '\n  },\n  "module": {\n    "runtimes/python-wasm/python.wasm.zst": "%s",\n    "python.wasm": "%s"\n  }\n}\n' \
-        "$(digest "$here/python.wasm.zst")" "$2"
+    printf '\n  },\n  "module": {\n    "runtimes/python-wasm/python.wasm.br": "%s",\n    "python.wasm": "%s"\n  }\n}\n' \
+        "$(digest "$here/python.wasm.br")" "$2"
 }
 
 recorded() { sed -n "s/^ *\"$1\": \"\(.*\)\",\{0,1\}$/\1/p" "$here/record.json"; }
 
 check() {
     local lines
-    [[ -f $here/record.json && -f $here/python.wasm.zst ]] || fail "python.wasm.zst or record.json is missing; make them with $0"
+    [[ -f $here/record.json && -f $here/python.wasm.br ]] || fail "python.wasm.br or record.json is missing; make them with $0"
     lines=$(diff <(record "$(recorded compiler)" "$(recorded python.wasm)" | tr -d ,) <(tr -d , <"$here/record.json")) || {
         { grep -oE '"[^"]+": "[0-9a-f]{64}"' <<<"$lines" || echo '"record.json"'; } | cut -d'"' -f2 | sort -u |
             sed 's/^/python-wasm: not what the record says: /' >&2
@@ -153,7 +153,7 @@ unpack_tools() {
     done
     # The name that Debian's clang looks for.
     cp "$debian/bin/wasm-ld" "$debian/bin/wasm-ld-19"
-    for program in python3.13 wasm-opt zstd; do
+    for program in python3.13 wasm-opt brotli; do
         write_launcher "$program" "PYTHONHOME=\$debian/trixie/usr exec \$debian/trixie/$library/ld-linux-x86-64.so.2 --library-path \$debian/trixie/$library \$debian/trixie/usr/bin/$program"
     done
     touch "$debian/complete"
@@ -187,7 +187,7 @@ compiler_flags() { cc=(clang --target=wasm32-wasi "--sysroot=$debian/trixie/usr"
 # Objects of CPython and zlib, which change less often than our own files.
 build_cpython() {
     local key
-    key=$({ packages; cat "$here/cpython.patch"; declare -f configure_cpython compile_cpython compile_zlib; echo "${optimise[*]} ${modules_left_out[*]}"; } |
+    key=$({ packages | grep -E 'clang|llvm|lld|wasi-libc|python3\.13| source '; cat "$here/cpython.patch"; declare -f configure_cpython compile_cpython compile_zlib; echo "${optimise[*]} ${modules_left_out[*]}"; } |
         sha256sum | cut -c1-16)
     cpython=$cpython_in/cpython-$key
     [[ ! -f $cpython/complete ]] || return 0
@@ -245,7 +245,7 @@ build_module() {
     compiler_flags
     build_cpython
     build=$cpython/build
-    python3.13 "$here/pack.py" "$cpython/source/Lib" "$here/prelude" "$objects"
+    python3.13 "$here/pack.py" "$cpython/source/Lib" "$here/prelude" "$debian/trixie/usr/share/zoneinfo" "$objects"
     for file in "${our_files[@]}"; do
         "${cc[@]}" "${optimise[@]}" -std=gnu23 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
             "-ffile-prefix-map=$here=." "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$cpython=." "-DSTACK_BYTES=$stack_bytes" \
@@ -281,9 +281,9 @@ compiler() {
 rebuild() {
     local module=$work/python.wasm
     build_module "$module"
-    zstd -q -f --ultra -22 --long=24 "$module" -o "$here/python.wasm.zst"
+    brotli -f -q 11 -w 24 "$module" -o "$here/python.wasm.br"
     record "$(compiler)" "$(digest "$module")" >"$here/record.json"
-    say "$(stat -c %s "$module") bytes, $(stat -c %s "$here/python.wasm.zst") when packed: python.wasm.zst"
+    say "$(stat -c %s "$module") bytes, $(stat -c %s "$here/python.wasm.br") when packed: python.wasm.br"
 }
 
 verify() {

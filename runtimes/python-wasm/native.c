@@ -36,7 +36,18 @@ static PyObject *code(PyObject *self, PyObject *name) {
     return found;
 }
 
-PyDoc_STRVAR(names_doc, "The names of all modules of the library.");
+PyDoc_STRVAR(data_doc, "The bytes of this file of the library; None if there is no such file.");
+static PyObject *data(PyObject *self, PyObject *name) {
+    const struct library_file *file = file_named(name);
+    if (file == NULL) Py_RETURN_NONE;
+    char *bytes = library_unpack(file);
+    if (bytes == NULL) return PyErr_NoMemory();
+    PyObject *found = PyBytes_FromStringAndSize(bytes, file->length);
+    free(bytes);
+    return found;
+}
+
+PyDoc_STRVAR(names_doc, "The names of all modules and files of the library; those of files have a slash.");
 static PyObject *names(PyObject *self, PyObject *none) {
     PyObject *list = PyList_New(library_count);
     for (uint32_t i = 0; list != NULL && i < library_count; i++) {
@@ -147,6 +158,7 @@ static PyObject *watch(PyObject *self, PyObject *function) {
 static PyMethodDef functions[] = {
     {"is_package", is_package, METH_O, is_package_doc},
     {"code", code, METH_O, code_doc},
+    {"data", data, METH_O, data_doc},
     {"names", names, METH_NOARGS, names_doc},
     {"invoked", invoked, METH_NOARGS, invoked_doc},
     {"environment", environment, METH_NOARGS, environment_doc},

@@ -68,7 +68,7 @@ function withHead(head, body) {
 class Guest {
   constructor(
     source,
-    { file = 'index.js', handler = '', env = {}, deployEnv = {}, secrets = [], name = 'tested', call, send, memoryPages } = {},
+    { file = 'index.js', files, handler = '', env = {}, deployEnv = {}, secrets = [], name = 'tested', call, send, memoryPages } = {},
   ) {
     this.compiled = memoryPages === undefined ? whole : limited(memoryPages);
     this.env = env;
@@ -76,7 +76,7 @@ class Guest {
     this.name = name;
     this.answer = call ?? (() => ({ error: 'function_unknown', message: 'there is none' }));
     this.respond = send ?? (() => ({ error: 'outbound_not_granted', message: 'the function may send no requests' }));
-    this.stdin = Buffer.from(JSON.stringify({ file, source, handler, env: deployEnv, secrets }));
+    this.stdin = Buffer.from(JSON.stringify({ file, source, files, handler, env: deployEnv, secrets }));
     this.instance = new WebAssembly.Instance(this.compiled, this.imports());
     this.out = '';
     this.log = '';

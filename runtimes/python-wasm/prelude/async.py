@@ -73,12 +73,6 @@ class Policy(events.BaseDefaultEventLoopPolicy):
 loop = None
 
 
-def install():
-    asyncio.set_event_loop_policy(Policy())
-    asyncio.DefaultEventLoopPolicy = Policy
-    asyncio.SelectorEventLoop = Loop
-
-
 def prepare():
     global loop
     if loop is None:
@@ -94,3 +88,8 @@ def wait_for(awaitable):
 
 async def as_coroutine(awaitable):
     return await awaitable
+
+
+asyncio.set_event_loop_policy(Policy())
+asyncio.DefaultEventLoopPolicy = Policy
+asyncio.SelectorEventLoop = Loop

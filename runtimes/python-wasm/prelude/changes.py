@@ -3,11 +3,14 @@
 import builtins
 import sys
 
+import _serverledge
 import serverledge
 from _serverledge_errors import OTHER_RUNTIME
 from _serverledge_importing import library
 
 CO_COROUTINE = 0x80
+# Where the data of the time zones are in the library.
+ZONES = "zoneinfo/"
 
 
 def make():
@@ -15,6 +18,7 @@ def make():
     import _thread
     _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
     library.after.update(asyncio=change_asyncio, subprocess=change_subprocess, socket=change_socket)
+    library.after.update({"zoneinfo._common": change_zones, "zoneinfo._tzpath": change_zone_names})
 
 
 def no_thread(*arguments, **keywords):
@@ -22,8 +26,8 @@ def no_thread(*arguments, **keywords):
 
 
 def change_asyncio(module):
-    import _serverledge_async
-    _serverledge_async.install()
+    # It puts its event loop in.
+    __import__("_serverledge_async")
 
 
 def change_subprocess(module):
@@ -48,6 +52,21 @@ def change_socket(module):
     module.socket = module.SocketType = socket
     for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname", "gethostbyname_ex", "socketpair"):
         setattr(module, name, refuse)
+
+
+def change_zones(module):
+    def load_tzdata(key):
+        data = _serverledge.data(f"{ZONES}{key}")
+        if data is None:
+            raise module.ZoneInfoNotFoundError(f"No time zone found with key {key}")
+        import io
+        return io.BytesIO(data)
+
+    module.load_tzdata = load_tzdata
+
+
+def change_zone_names(module):
+    module.available_timezones = lambda: {name.removeprefix(ZONES) for name in _serverledge.names() if name.startswith(ZONES)}
 
 
 def is_async(function):

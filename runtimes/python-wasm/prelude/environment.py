@@ -18,7 +18,7 @@ METHODS = ("__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "
 def later(name):
     def method(self, *arguments, **keywords):
         renew()
-        return getattr(os.environ, name)(*arguments, **keywords)
+        return getattr(self, name)(*arguments, **keywords)
 
     method.__name__ = name
     return method
@@ -56,13 +56,13 @@ def begin(variables, names, warn_of_secret):
 
 
 def end():
-    os.environ.__class__ = Later
+    os.environ.__class__ = os.environb.__class__ = Later
 
 
 def renew():
-    given = os.environ
-    given.__class__ = os._Environ
-    given._data.update(_serverledge.environment())
+    # Both have the same data.
+    os.environ.__class__ = os.environb.__class__ = os._Environ
+    os.environ._data.update(_serverledge.environment())
 
 
 def context():

@@ -42,7 +42,7 @@ class Files(Loader):
         if not folders or ("." not in name and sys.modules["_serverledge"].is_package(name) is not None):
             return None
         # A folder without __init__.py is a package, too.
-        spec = ModuleSpec(name, None, is_package=True)
+        spec = ModuleSpec(name, Folder(self, folders[0].removeprefix(CODE)), is_package=True)
         spec.submodule_search_locations.extend(folders)
         return spec
 
@@ -76,10 +76,28 @@ class Files(Loader):
 
     def get_resource_reader(self, name):
         import _serverledge_resources
-        file, _ = self.file_of(name)
-        folder = file.rpartition("/")[0] if file is not None else name.replace(".", "/")
-        return _serverledge_resources.Reader(self, folder)
+        return _serverledge_resources.Reader(self, self.file_of(name)[0].rpartition("/")[0])
 
     def find_distributions(self, context):
         import _serverledge_resources
         return _serverledge_resources.distributions(self, context.name)
+
+
+class Folder:
+    """Loads a folder without __init__.py: an empty package."""
+
+    def __init__(self, files, path):
+        self.files, self.path = files, path
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        pass
+
+    def is_package(self, name):
+        return True
+
+    def get_resource_reader(self, name):
+        import _serverledge_resources
+        return _serverledge_resources.Reader(self.files, self.path)

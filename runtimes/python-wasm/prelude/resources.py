@@ -43,6 +43,10 @@ class Entry(Traversable):
         stream = io.BytesIO(self.files.get_data(CODE + self.path))
         return stream if "b" in mode else io.TextIOWrapper(stream, *arguments, **keywords)
 
+    def read_text(self, encoding=None, errors=None):
+        with self.open(encoding=encoding, errors=errors) as stream:
+            return stream.read()
+
     def __str__(self):
         return CODE + self.path
 
@@ -81,8 +85,8 @@ def normalised(name):
 
 
 def distributions(files, name):
+    """All of them, or those of this name."""
     for folder in sorted(files.folders):
         stem = folder.rpartition("/")[2]
-        if stem.endswith(".dist-info") and name in (None, "") or normalised(stem.partition("-")[0]) == normalised(name or ""):
-            if stem.endswith(".dist-info"):
-                yield Distribution(files, folder)
+        if stem.endswith(".dist-info") and (not name or normalised(stem.partition("-")[0]) == normalised(name)):
+            yield Distribution(files, folder)
