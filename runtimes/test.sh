@@ -52,6 +52,7 @@ if command -v node >/dev/null; then suites+=(test_examples); fi
 run "${suites[@]}" || fail "the tests failed"
 if command -v node >/dev/null; then
     node --test --test-reporter=dot runtimes/javascript/tests/*.test.js || fail "the tests of the JavaScript guest failed"
+    node --test --test-reporter=dot runtimes/python-wasm/tests/*.test.js || fail "the tests of the Python guest failed"
 else
     say "left out: the JavaScript guest: there is no node here"
 fi

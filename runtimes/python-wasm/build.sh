@@ -278,9 +278,25 @@ compiler() {
     packages | awk '$2 == "source" && $6 ~ /dsc$/ || $3 == "wasi-libc" { printf ", %s %s", $3, $4 }'
 }
 
+# The licences of all that the module is made of, as Debian tells them.
+notices() {
+    local part title
+    for part in "Python:$cpython/source/debian/copyright" "SHA-2 of HACL*:$cpython/source/Modules/_hacl/Hacl_Hash_SHA2.c" \
+        "zlib:$cpython/zlib/debian/copyright" "wasi-libc:$debian/trixie/usr/share/doc/wasi-libc/copyright" \
+        "compiler-rt:$debian/bookworm/usr/share/doc/libclang-rt-19-dev-wasm32/copyright" \
+        "the tz database:$debian/trixie/usr/share/doc/tzdata/copyright"; do
+        title="==== ${part%%:*} ===="
+        printf '%s\n\n' "$title"
+        # Of a source that is the comment at its beginning.
+        if [[ $part == *.c ]]; then sed -n '1,/\*\//p' "${part#*:}"; else cat "${part#*:}"; fi
+        printf '\n'
+    done | sed -e 's/[[:space:]]*$//'
+}
+
 rebuild() {
     local module=$work/python.wasm
     build_module "$module"
+    notices >"$here/NOTICES.txt"
     brotli -f -q 11 -w 24 "$module" -o "$here/python.wasm.br"
     record "$(compiler)" "$(digest "$module")" >"$here/record.json"
     say "$(stat -c %s "$module") bytes, $(stat -c %s "$here/python.wasm.br") when packed: python.wasm.br"

@@ -75,8 +75,16 @@ static void check(PyStatus status, const char *what) {
     if (PyStatus_Exception(status)) broken(status.err_msg != NULL ? status.err_msg : what);
 }
 
-/* Nothing of the machine's: no files, no environment, no signals, and always the same hashes. */
-static void start_python(void) {
+/* FNV-1a with 64 bits. */
+static uint64_t hash(const char *bytes, size_t length) {
+    uint64_t value = 0xcbf29ce484222325ull;
+    for (size_t i = 0; i < length; i++) value = (value ^ (uint8_t)bytes[i]) * 0x100000001b3ull;
+    return value;
+}
+
+/* Nothing of the machine's: no files, no environment, no signals. Hashes differ between functions, but not from deploy to
+   deploy. */
+static void start_python(uint64_t seed) {
     PyPreConfig before;
     PyPreConfig_InitIsolatedConfig(&before);
     before.utf8_mode = 1;
@@ -84,7 +92,8 @@ static void start_python(void) {
     PyConfig config;
     PyConfig_InitIsolatedConfig(&config);
     config.use_hash_seed = 1;
-    config.hash_seed = 0;
+    /* With 0 there would be none. */
+    config.hash_seed = (uint32_t)(seed ^ seed >> 32) | 1;
     config.site_import = 0;
     config.install_signal_handlers = 0;
     config.pathconfig_warnings = 0;
@@ -113,7 +122,9 @@ static size_t input_length;
 
 /* The interpreter with the prelude. */
 static __attribute__((noinline)) void begin(void) {
-    start_python();
+    input = host_read_stdin(&input_length);
+    if (input == NULL) broken("its input");
+    start_python(hash(input, input_length));
     PyObject *importing = PyImport_ImportModule("_serverledge_importing");
     if (importing == NULL) broken("its library");
     Py_DECREF(importing);
@@ -121,8 +132,6 @@ static __attribute__((noinline)) void begin(void) {
 
 /* The user's files. The prelude answers with None, with what is to be said, or with an error object in a tuple. */
 static __attribute__((noinline)) void load_input(void) {
-    input = host_read_stdin(&input_length);
-    if (input == NULL) broken("its input");
     PyObject *prelude = PyImport_ImportModule("_serverledge_load");
     if (prelude == NULL) broken("its prelude");
     PyObject *answer = PyObject_CallMethod(prelude, "load", "N", PyUnicode_DecodeUTF8(input, (Py_ssize_t)input_length, "replace"));

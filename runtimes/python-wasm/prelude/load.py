@@ -7,6 +7,7 @@ import sys
 
 import _serverledge
 import _serverledge_changes as changes
+import _serverledge_disk as disk
 import _serverledge_environment as environment
 import _serverledge_errors as errors
 import _serverledge_handler
@@ -68,7 +69,8 @@ def load(text):
     changes.make()
     files = Files(contents)
     sys.meta_path.insert(len(sys.meta_path) - 1, files)
-    sys.path.append("/app/code")
+    sys.path.append(disk.FOLDER)
+    disk.begin(files)
     warnings.begin(file)
     try:
         find(files, file, request.get("handler") or "")

@@ -1,7 +1,10 @@
 """Data of packages: what importlib.resources and importlib.metadata find among the user's files."""
 
+import contextlib
 import importlib.metadata
+import importlib.resources
 import io
+import pathlib
 from importlib.resources.abc import Traversable, TraversableResources
 
 from _serverledge_importing import CODE
@@ -52,6 +55,13 @@ class Entry(Traversable):
 
     def __repr__(self):
         return f"<{self}>"
+
+
+@importlib.resources.as_file.register(Entry)
+@contextlib.contextmanager
+def as_file(entry):
+    """Its path, at which `open` finds it."""
+    yield pathlib.Path(str(entry))
 
 
 class Reader(TraversableResources):

@@ -183,3 +183,24 @@ test('no memory is asked for, and few pages are written', () => {
   while (guest.snapshot[last - 1] === 0) last--;
   assert.ok(last < 16 << 20, 'a dense image has less than 16 MiB');
 });
+
+test('files that came with the function can be opened', () => {
+  const files = { 'data/words.txt': 'one\ntwo\n', 'data/bytes.bin': { base64: Buffer.from([0, 255]).toString('base64') } };
+  const source = `
+    import os, pathlib
+    here = pathlib.Path(__file__).parent
+    def handler(p):
+        found = [open("data/words.txt").read(), (here / "data" / "bytes.bin").read_bytes().hex(), os.path.exists("data/none"), os.listdir("data")]
+        found += [(here / "data/words.txt").stat().st_size, os.path.isdir("data"), [list(each) for each in os.walk(".")][0], sorted(map(str, here.glob("**/*.txt")))]
+        for name, mode in (("data/words.txt", "w"), ("/tmp/new", "a"), ("none", "r"), ("data", "r")):
+            try:
+                open(name, mode)
+            except OSError as error:
+                found.append(type(error).__name__)
+        return found
+  `;
+  assert.deepEqual(result(source, {}, { files }), [
+    'one\ntwo\n', '00ff', false, ['bytes.bin', 'words.txt'], 8, true, ['.', ['data'], ['main.py']], ['/app/code/data/words.txt'],
+    'OSError', 'OSError', 'FileNotFoundError', 'IsADirectoryError',
+  ]);
+});
