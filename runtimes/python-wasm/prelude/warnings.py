@@ -31,12 +31,13 @@ def end():
 
 
 def place():
-    """The innermost frame in the user's files. None if it only imports a module, which then reads something by itself."""
+    """The innermost frame in the user's files, if it is the main file's. None if that only imports a module, or calls a package,
+    which reads something by itself."""
     frame = sys._getframe()
     while frame is not None:
         name = frame.f_code.co_filename
         if name.startswith(CODE):
-            return f"{name.removeprefix(CODE)}:{frame.f_lineno}"
+            return f"{main_file}:{frame.f_lineno}" if name == CODE + main_file else None
         if name.startswith("<frozen importlib"):
             return None
         frame = frame.f_back
