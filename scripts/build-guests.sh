@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Builds the guests of wasm-examples/ and the JavaScript guest of runtimes/javascript/ from source, records what went into each
-# module, and checks those records. The Python guest has a script of its own, runtimes/python-wasm/build.sh.
+# module, and checks those records.
 #
 #   build-guests.sh                rebuild every module and rewrite its record.json
 #   build-guests.sh --javascript   rebuild the JavaScript guest only
-#   build-guests.sh --python       rebuild the Python guest only
-#   build-guests.sh --check        no compiler needed: sources, recipe and modules still have the recorded digests; the Python
-#                                  guest's too
+#   build-guests.sh --check        no compiler needed: sources, recipe and modules still have the recorded digests
 #   build-guests.sh --verify [DIR] --check, then rebuild (into DIR, or a temporary folder) and compare byte for byte
 #                                  where the compilers are the recorded ones
 #
@@ -24,7 +22,6 @@ cd "$root"
 examples=$root/wasm-examples
 recipe=scripts/build-guests.sh
 javascript_recipe=runtimes/javascript/build.sh
-python_build=runtimes/python-wasm/build.sh
 # shellcheck source=runtimes/javascript/build.sh
 source "$javascript_recipe"
 tools=$(realpath -m "${SERVERLEDGE_TOOLS:-$root/.tools}")/rust-wasm
@@ -118,7 +115,6 @@ check() {
     done
     [[ $bad == 0 ]] || fail "check failed; rebuild with $recipe, or restore the files"
     say "check: ${#guests[@]} guests, their sources and the recipe are as recorded"
-    "$root/$python_build" --check
 }
 
 # === toolchains ===
@@ -443,8 +439,7 @@ trap 'rm -rf "$work"' EXIT
 case $mode in
     "") rebuild ;;
     --javascript) rebuild_javascript ;;
-    --python) "$root/$python_build" ;;
     --check) check ;;
     --verify) verify "${verify_into:-$work/modules}" ;;
-    *) fail "unknown argument $mode (none, --javascript, --python, --check or --verify [DIR])" ;;
+    *) fail "unknown argument $mode (none, --javascript, --check or --verify [DIR])" ;;
 esac

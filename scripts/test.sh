@@ -224,6 +224,8 @@ step_guests() {
         # Begins with what --check does.
         scripts/build-guests.sh --verify
     fi
+    # Building it takes four minutes: `--verify` is for whoever changes it.
+    runtimes/python-wasm/build.sh --check
 }
 
 # Guests of the toolchains that install in seconds, with the programs of step build; scripts/conformance.sh knows many more.
