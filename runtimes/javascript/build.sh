@@ -10,7 +10,7 @@ prelude_files=(globals warnings errors console encoding url clone crypto timers 
 
 # The second engine knows languages. Its modules, headers and objects have this behind their names.
 intl_suffix=-intl
-intl_files=(intl intl-collator intl-text intl-number intl-date)
+intl_files=(intl intl-collator intl-number intl-text intl-date)
 
 # A file of the prelude with its lines, but without their indentation and comments.
 prelude_file() { sed -e 's/^ *//' -e 's|^//.*||' "prelude/$1.js"; }

@@ -271,13 +271,11 @@ static __attribute__((noinline)) uint64_t respond(char *request, size_t length) 
     if (length < LENGTH_BYTES || head_length > length - LENGTH_BYTES)
         return failed(own_error("TypeError", "the request has no head"));
     char *head = request + LENGTH_BYTES, *end = head + head_length;
-    JSValue arguments[2];
-    arguments[1] = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, length - LENGTH_BYTES - head_length);
-    if (JS_IsException(arguments[1])) return failed(JS_GetException(context));
-    *end = '\0';
-    arguments[0] = JS_ParseJSON(context, head, head_length, "<request>");
-    if (JS_IsException(arguments[0])) return failed(JS_GetException(context));
-    JSValue answer = JS_Call(context, handler, JS_UNDEFINED, 2, arguments);
+    JSValue arguments[4];
+    arguments[3] = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, length - LENGTH_BYTES - head_length);
+    if (JS_IsException(arguments[3]) || !native_request_head(context, head, head_length, arguments))
+        return failed(JS_GetException(context));
+    JSValue answer = JS_Call(context, handler, JS_UNDEFINED, 4, arguments);
     if (JS_IsException(answer)) return failed(JS_GetException(context));
     switch (settle(&answer)) {
     case FULFILLED: break;
@@ -442,6 +440,9 @@ static void run_prelude(JSValue shared, const char *input) {
         JS_FreeValue(context, done);
     }
     JS_FreeValue(context, arguments[0]);
+    /* What they rehearse ends before there is anything of the user's. */
+    JSValue thrown;
+    if (!run_jobs(&thrown)) abort();
 }
 
 static void start_engine(const char *source, size_t length) {

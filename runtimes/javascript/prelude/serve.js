@@ -4,7 +4,7 @@
 (function (native, shared) {
   'use strict';
 
-  const { Response } = globalThis;
+  const { Headers, Response, URL } = globalThis;
   const { stringify } = JSON;
 
   // Promises that are waited for before the response is given back.
@@ -33,13 +33,29 @@
     return response;
   }
 
-  // The handler of an object with a function `fetch`: a request's head and body in, and out the head of the response in JSON,
+  // Answers a request of its own at deploy, as fetch.js does.
+  async function rehearse() {
+    const headers = stringify([['content-type', 'application/json'], ['host', 'localhost']]);
+    const request = shared.requestOf('POST', 'http://localhost/path?query', headers, native.encode('{}'));
+    const url = new URL(request.url);
+    const data = { path: url.pathname, query: url.search, type: request.headers.get('content-type'), ...(await request.json()) };
+    const { status, pairs } = shared.partsOf(Response.json(data, { headers: { 'cache-control': 'no-store', a: 'b' } }));
+    stringify({ status, headers: pairs });
+    shared.partsOf(new Response('', { status: 404, headers: new Headers({ a: 'b' }) }));
+  }
+  rehearse();
+
+  // The handler of an object with a function `fetch`: the parts of a request in, and out the head of the response in JSON,
   // its body, and the promise of what else is waited for, if there is something.
-  shared.serve = (app) => async (head, body) => {
-    const request = shared.requestOf(head.method, head.url, head.headers, body);
+  shared.serve = (app) => (method, url, headers, body) => answer(app, method, url, headers, body);
+
+  async function answer(app, method, url, headers, body) {
+    const request = shared.requestOf(method, url, headers, body);
     let parts;
+    let bytes;
     try {
-      parts = await shared.partsOf(checked(await app.fetch(request, shared.environment, context)));
+      parts = shared.partsOf(checked(await app.fetch(request, shared.environment, context)));
+      bytes = parts.bytes instanceof Uint8Array ? parts.bytes : await parts.bytes;
     } catch (error) {
       // Told at once: what never settles would be told instead.
       if (waited.length > 0) {
@@ -48,7 +64,7 @@
       }
       throw error;
     }
-    const { status, headerPairs, bytes } = parts;
-    return [stringify({ status, headers: headerPairs }), bytes, waited.length > 0 ? rest() : undefined];
-  };
+    const head = stringify({ status: parts.status, headers: parts.pairs });
+    return [head, bytes, waited.length > 0 ? rest() : undefined];
+  }
 });
