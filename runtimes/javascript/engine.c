@@ -133,6 +133,43 @@ void engine_end_job(JSRuntime *runtime) {
     while (runtime->kept_count > 0) JS_FreeValueRT(runtime, runtime->kept[--runtime->kept_count]);
 }
 
+/* === what is never freed === */
+
+/* A text that a value is: other objects are in the collector's list. */
+static void make_text_immortal(JSValueConst value) {
+    if (JS_VALUE_GET_TAG(value) == JS_TAG_STRING) immortal_make(JS_VALUE_GET_PTR(value));
+}
+
+static void make_texts_of_object_immortal(const JSObject *object) {
+    const JSShapeProperty *property = get_shape_prop(object->shape);
+    for (int i = 0; i < object->shape->prop_count; i++) {
+        if (property[i].atom != JS_ATOM_NULL && (property[i].flags & JS_PROP_TMASK) == JS_PROP_NORMAL)
+            make_text_immortal(object->prop[i].u.value);
+    }
+    if (object->class_id != JS_CLASS_ARRAY || !object->fast_array) return;
+    for (uint32_t i = 0; i < object->u.array.count; i++) make_text_immortal(object->u.array.u.values[i]);
+}
+
+static void make_texts_immortal(const JSGCObjectHeader *object) {
+    if (JS_GC_TYPE(object) == JS_GC_OBJ_TYPE_JS_OBJECT) make_texts_of_object_immortal((const JSObject *)object);
+    if (JS_GC_TYPE(object) == JS_GC_OBJ_TYPE_VAR_REF && ((const JSVarRef *)object)->is_detached)
+        make_text_immortal(*((const JSVarRef *)object)->pvalue);
+    if (JS_GC_TYPE(object) != JS_GC_OBJ_TYPE_FUNCTION_BYTECODE) return;
+    const JSFunctionBytecode *function = (const JSFunctionBytecode *)object;
+    for (int i = 0; i < function->cpool_count; i++) make_text_immortal(function->cpool[i]);
+}
+
+void engine_make_immortal(JSRuntime *runtime) {
+    struct list_head *each;
+    list_for_each(each, &runtime->gc_obj_list) {
+        const JSGCObjectHeader *object = list_entry(each, JSGCObjectHeader, link);
+        immortal_make(object);
+        make_texts_immortal(object);
+    }
+    for (int i = 0; i < runtime->atom_size; i++)
+        if (!atom_is_free(runtime->atom_array[i])) immortal_make(runtime->atom_array[i]);
+}
+
 /* === what the rest of the guest needs === */
 
 void engine_limit_stack(JSRuntime *runtime, uintptr_t lowest) { runtime->stack_limit = lowest; }

@@ -243,25 +243,10 @@ static void finish(JSValueConst waited) {
     }
 }
 
-/* [head, body] of a response: the length of the head, the head in JSON, and the body. */
 static uint64_t responded(JSValueConst parts) {
-    size_t head_length, body_length = 0;
-    JSValue head = JS_GetPropertyUint32(context, parts, 0), body = JS_GetPropertyUint32(context, parts, 1);
-    const char *text = JS_ToCStringLen(context, &head_length, head);
-    const uint8_t *bytes = text == NULL ? NULL : JS_GetUint8Array(context, &body_length, body);
-    if (text == NULL || (bytes == NULL && JS_HasException(context))) return failed(JS_GetException(context));
-    if (bytes == NULL) body_length = 0;
-    size_t length = LENGTH_BYTES + head_length + body_length;
-    char *written = malloc(length);
-    if (written == NULL) {
-        JS_ThrowOutOfMemory(context);
-        return failed(JS_GetException(context));
-    }
-    uint32_t head_bytes = (uint32_t)head_length;
-    memcpy(written, &head_bytes, LENGTH_BYTES);
-    memcpy(written + LENGTH_BYTES, text, head_length);
-    if (body_length > 0) memcpy(written + LENGTH_BYTES + head_length, bytes, body_length);
-    return packed(written, length, 0);
+    size_t length;
+    char *written = native_response(context, parts, &length);
+    return written != NULL ? packed(written, length, 0) : failed(JS_GetException(context));
 }
 
 static __attribute__((noinline)) uint64_t respond(char *request, size_t length) {
@@ -282,7 +267,7 @@ static __attribute__((noinline)) uint64_t respond(char *request, size_t length) 
     case REJECTED: return failed(answer);
     default: return failed(unresolved_promise());
     }
-    finish(JS_GetPropertyUint32(context, answer, 2));
+    finish(JS_GetPropertyUint32(context, answer, 3));
     return responded(answer);
 }
 
@@ -539,6 +524,7 @@ static __attribute__((noinline)) void load_input(void) {
     tell_warnings(shared);
     engine_end_job(runtime);
     JS_RunGC(runtime);
+    engine_make_immortal(runtime);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
     memory_prepare();
 }

@@ -72,13 +72,19 @@ NATIVE(native_random_fill) {
 
 /* === text === */
 
-/* encode(text) is its UTF-8. */
+/* encode(text) is its UTF-8, with U+FFFD for half of a surrogate pair. */
 NATIVE(native_encode) {
     size_t length;
     const char *text = JS_ToCStringLen(context, &length, arguments[0]);
     if (text == NULL) return JS_EXCEPTION;
     JSValue bytes = JS_NewUint8ArrayCopy(context, (const uint8_t *)text, length);
     JS_FreeCString(context, text);
+    uint8_t *at = JS_IsException(bytes) ? NULL : JS_GetUint8Array(context, &length, bytes), *end = at + length;
+    /* What is neither half begins so only up to U+D7FF. */
+    while (at != NULL && (at = memchr(at, 0xED, (size_t)(end - at))) != NULL) {
+        if (at[1] >= 0xA0) memcpy(at, "\xEF\xBF\xBD", 3);
+        at += 3;
+    }
     return bytes;
 }
 
@@ -592,29 +598,53 @@ static JSValue response_of(JSContext *context, const struct host_reply *reply) {
     return JS_NewArrayFrom(context, 5, parts);
 }
 
+/* The name and the value of each pair, as a member of a head; false if something was thrown. */
+static bool put_headers(JSContext *context, struct request *request, JSValueConst pairs) {
+    int64_t count = 0;
+    if (JS_GetLength(context, pairs, &count) < 0) return false;
+    put_text(request, ",\"headers\":[");
+    for (int64_t at = 0; at < count; at++) {
+        JSValue pair = JS_GetPropertyInt64(context, pairs, at);
+        for (uint32_t part = 0; part < 2; part++) {
+            JSValue text = JS_GetPropertyUint32(context, pair, part);
+            put_text(request, part == 1 ? "," : at == 0 ? "[" : ",[");
+            bool good = put_quoted(context, request, text);
+            JS_FreeValue(context, text);
+            if (!good) return false;
+        }
+        put_text(request, "]");
+        JS_FreeValue(context, pair);
+    }
+    put_text(request, "]");
+    return true;
+}
+
+char *native_response(JSContext *context, JSValueConst parts, size_t *length) {
+    struct request written = begin_request();
+    JSValue status = JS_GetPropertyUint32(context, parts, 0), pairs = JS_GetPropertyUint32(context, parts, 1);
+    JSValue body = JS_GetPropertyUint32(context, parts, 2);
+    put_text(&written, "{\"status\":");
+    /* A number: without quotes. */
+    const char *number = JS_ToCString(context, status);
+    put_text(&written, number == NULL ? "" : number);
+    bool good = number != NULL && put_headers(context, &written, pairs);
+    put_text(&written, "}");
+    good = good && put_body(context, &written, body);
+    if (good && written.bytes == NULL) JS_ThrowOutOfMemory(context);
+    *length = written.length;
+    return good ? written.bytes : NULL;
+}
+
 /* send(method, url, pairs of headers, body) is [true, error], or [false, status, headers, body, whether it may be
    packed]. The headers are a list of pairs, mostly as its JSON: few look at them. Bodies are Uint8Arrays. */
 NATIVE(native_send) {
     struct request request = begin_request();
     struct host_reply reply;
-    int64_t pairs = 0;
     put_text(&request, "{\"method\":");
     bool good = put_quoted(context, &request, arguments[0]);
     put_text(&request, ",\"url\":");
-    good = good && put_quoted(context, &request, arguments[1]) && JS_GetLength(context, arguments[2], &pairs) == 0;
-    put_text(&request, ",\"headers\":[");
-    for (int64_t at = 0; at < pairs && good; at++) {
-        JSValue pair = JS_GetPropertyInt64(context, arguments[2], at);
-        for (uint32_t part = 0; part < 2 && good; part++) {
-            JSValue text = JS_GetPropertyUint32(context, pair, part);
-            put_text(&request, part == 1 ? "," : at == 0 ? "[" : ",[");
-            good = put_quoted(context, &request, text);
-            JS_FreeValue(context, text);
-        }
-        put_text(&request, "]");
-        JS_FreeValue(context, pair);
-    }
-    put_text(&request, "]}");
+    good = good && put_quoted(context, &request, arguments[1]) && put_headers(context, &request, arguments[2]);
+    put_text(&request, "}");
     good = good && put_body(context, &request, arguments[3]);
     if (!ask(context, good, &request, host_send, &reply)) return JS_EXCEPTION;
     JSValue parts = reply.is_error ? reply_error(context, &reply) : response_of(context, &reply);

@@ -14,6 +14,10 @@ JSValue native_functions(JSContext *context);
    The byte behind the head is overwritten. False if something was thrown. */
 bool native_request_head(JSContext *context, char *head, size_t length, JSValue parts[3]);
 
+/* What a handler answers, from [status, pairs of headers, body]: the length of a head, the head in JSON, and the body, in
+   memory of malloc; NULL if something was thrown. */
+char *native_response(JSContext *context, JSValueConst parts, size_t *length);
+
 /* Called when a random number is drawn before there is an invocation; may be NULL. */
 extern void (*native_deploy_random_read)(void);
 

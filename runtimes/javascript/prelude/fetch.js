@@ -80,7 +80,11 @@
         const name = names[at];
         if (!isEnumerable.call(init, name)) continue;
         if (typeof name === 'symbol') throw new TypeError('a symbol is an invalid header name');
-        addTo(values, name, init[name]);
+        const value = init[name];
+        const key = native.headerName(name);
+        const text = typeof value === 'string' ? native.headerValue(value) : undefined;
+        if (key === undefined || text === undefined) addTo(values, name, value);
+        else addPlain(values, key, text);
       }
       return values;
     }
@@ -339,7 +343,7 @@
   // The source that a value makes as a body, and the type that it has by itself; what is no body is a text, as
   // everywhere on the Web.
   function sourceAndType(body) {
-    if (typeof body === 'string') return [{ bytes: native.encode(body.toWellFormed()) }, TEXT_TYPE];
+    if (typeof body === 'string') return [{ bytes: native.encode(body) }, TEXT_TYPE];
     const known = sources.get(body);
     if (known !== undefined || shared.isStream?.(body)) {
       const source = known ?? { stream: body, read: () => collect(body) };
@@ -357,7 +361,7 @@
     }
     if (isObject(body) && typeof body[Symbol.asyncIterator] === 'function')
       return [{ read: once(() => collect(chunksOf(body))), isShared: true, isStreamed: true }, null];
-    return [{ bytes: native.encode(String(body).toWellFormed()) }, TEXT_TYPE];
+    return [{ bytes: native.encode(String(body)) }, TEXT_TYPE];
   }
 
   let sourceOf;
@@ -423,6 +427,7 @@
 
   function takeFrom(source, own) {
     if (source === null) return own ? new Uint8Array(0) : NOTHING;
+    if (source.isUsed === undefined && source.stream === undefined) return give(source, own);
     if (isSpent(source)) throw new TypeError('Body is unusable: Body has already been read');
     if (source.isMade) shared.spend?.(source.stream);
     return give(source, own);
@@ -659,6 +664,7 @@
 
   // Of what a script says of its response.
   function givenParts(init) {
+    if (init === undefined) return responseParts(200, 'default', '', false);
     const { status = 200, statusText = '', headers } = init ?? {};
     const parts = responseParts(checkedStatus(status), 'default', '', false);
     if (statusText !== '') parts.statusText = checkedReason(statusText);
@@ -667,7 +673,7 @@
   }
 
   function checkBody({ status }) {
-    if (status !== 200 && WITHOUT_BODY.includes(status))
+    if (WITHOUT_BODY.includes(status))
       throw new TypeError(`Response constructor: Invalid response status code ${status}`);
   }
 
@@ -676,11 +682,11 @@
     #parts;
 
     static {
-      partsOfResponse = (response) => response.#parts;
+      partsOfResponse = (value) => (isObject(value) && #parts in value ? value.#parts : undefined);
     }
 
     // What fetch makes can have any status, and knows where it is from.
-    constructor(body = null, init = {}, inside = undefined) {
+    constructor(body = null, init = undefined, inside = undefined) {
       super();
       if (inside === INSIDE) {
         this.#parts = init;
@@ -690,7 +696,7 @@
       const parts = givenParts(init);
       this.#parts = parts;
       if (body === null || body === undefined) return;
-      checkBody(parts);
+      if (parts.status !== 200) checkBody(parts);
       fill(parts, body);
       put(this, parts.source);
     }
@@ -699,11 +705,11 @@
       return new Response(null, responseParts(0, 'error', '', true), INSIDE);
     }
 
-    static json(data, init = {}) {
+    static json(data, init = undefined) {
       const text = stringify(data);
       if (text === undefined) throw new TypeError('Value is not JSON serializable');
       const parts = givenParts(init);
-      checkBody(parts);
+      if (parts.status !== 200) checkBody(parts);
       if (parts.values === undefined) parts.pairs = JSON_PAIRS;
       else if (!parts.values.has('content-type')) parts.values.set('content-type', 'application/json');
       return new Response({ bytes: native.encode(text) }, parts, INSIDE);
@@ -941,11 +947,12 @@
   // A request as it came, with any method; its headers are pairs, or their JSON. One of GET or HEAD is read without its
   // body, as everywhere on the Web.
   shared.requestOf = (method, url, pairs, bytes) => {
-    const isForbidden = FORBIDDEN_METHODS.includes(method.toUpperCase());
+    const isNormal = NORMALIZED_METHODS.includes(method);
+    const isForbidden = !isNormal && FORBIDDEN_METHODS.includes(method.toUpperCase());
     const hasBody = bytes.length > 0 && method !== 'GET' && method !== 'HEAD' && !isForbidden;
     const parts = {
       url: requestUrl(url, url),
-      method: isForbidden ? method : checkedMethod(method),
+      method: isNormal || isForbidden ? method : checkedMethod(method),
       redirect: 'follow',
       signal: null,
       options: OPTIONS,
@@ -958,13 +965,14 @@
   };
 
   // What is sent of a response: its status, its headers, and its body or a promise of it. What was unpacked here is
-  // sent so.
+  // sent so. Undefined: it is no response.
   shared.partsOf = (response) => {
     const parts = partsOfResponse(response);
+    if (parts === undefined) return undefined;
     const isPlain = parts.values === undefined && parts.pairs.length < 2;
     let pairs = isPlain ? parts.pairs : sortedPairs(valuesOf(parts));
     if (sourceOf(response)?.codings?.length > 0)
       pairs = pairs.filter((pair) => pair[0] !== 'content-encoding' && pair[0] !== 'content-length');
-    return { status: parts.status, pairs, bytes: take(response) };
+    return [parts.status, pairs, take(response)];
   };
 });

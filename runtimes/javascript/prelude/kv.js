@@ -62,7 +62,7 @@
   }
 
   function bytesOf(value) {
-    if (typeof value === 'string') return native.encode(value.toWellFormed());
+    if (typeof value === 'string') return native.encode(value);
     if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) return shared.bytesOf(value);
     let text;
     try {

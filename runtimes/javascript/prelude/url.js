@@ -21,7 +21,7 @@
 
   function encode(text, set) {
     let out = '';
-    for (const byte of native.encode(text.toWellFormed())) {
+    for (const byte of native.encode(text)) {
       out += set(byte) ? `%${byte.toString(16).toUpperCase().padStart(2, '0')}` : String.fromCharCode(byte);
     }
     return out;
@@ -33,7 +33,7 @@
   }
 
   function decodeBytes(text) {
-    const bytes = native.encode(text.toWellFormed());
+    const bytes = native.encode(text);
     let length = 0;
     for (let at = 0; at < bytes.length; at++) {
       const hex = bytes[at] === 0x25 ? String.fromCharCode(bytes[at + 1], bytes[at + 2]) : '';
