@@ -1,0 +1,147 @@
+// The way of a function to hosts outside. The container has no network; the node is an HTTP proxy on a socket. Connections over
+// TCP of this process go there by CONNECT, and programs that it starts find the proxy in the usual variables. Part of the agent.
+'use strict';
+
+const { AsyncResource } = require('node:async_hooks');
+const net = require('node:net');
+const path = require('node:path');
+
+const VARIABLES = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'];
+const LOCAL = ['localhost', '127.0.0.1', '::1'];
+const HEAD_BYTES_MAX = 64 * 1024;
+const MATCH_MS = 10_000;
+
+// A connection that did not come about, or not to its end. Codes are stable, such as `outbound_host_not_allowed`.
+class OutboundError extends Error {
+  constructor(code, message) {
+    super(`${code}: ${message}`);
+    this.name = 'OutboundError';
+    this.code = code;
+  }
+}
+
+class Outbound {
+  constructor(runDir) {
+    this.socketPath = path.join(runDir, 'outbound.sock');
+    // Both ends of each connection that is open.
+    this.open = new Set();
+    // Halves of connections through the second listener, by the port that both know: what was connected, and what was accepted.
+    this.halves = new Map();
+  }
+
+  // Listens on two ports: for what speaks to a proxy itself, and for what is to be led through one without knowing.
+  async start() {
+    const plain = await listen((accepted) => this.pass(accepted, this.toNode()));
+    this.port = await listen((accepted) => {
+      const from = accepted.remotePort;
+      accepted.setTimeout(MATCH_MS, () => accepted.destroy());
+      accepted.on('close', () => this.halves.delete(from));
+      this.match(from, { accepted });
+    });
+    for (const name of VARIABLES) process.env[name] = `http://127.0.0.1:${plain}`;
+    process.env.no_proxy = process.env.NO_PROXY = LOCAL.join(',');
+    this.intercept();
+  }
+
+  intercept() {
+    const outbound = this;
+    const connect = net.Socket.prototype.connect;
+    net.Socket.prototype.connect = function throughProxy(...args) {
+      const [options, callback] = Array.isArray(args[0]) ? args[0] : net._normalizeArgs(args);
+      const host = options.host ?? 'localhost';
+      if (options.path || options.port === undefined || LOCAL.includes(host)) return connect.apply(this, args);
+      const target = `${net.isIPv6(host) ? `[${host}]` : host}:${options.port}`;
+      const fail = AsyncResource.bind((error) => this.destroy(error));
+      this.prependOnceListener('connect', () => outbound.match(this.localPort, { socket: this, target, fail }));
+      // The node looks the name up.
+      const led = { ...options, host: '127.0.0.1', port: outbound.port };
+      for (const name of ['family', 'localAddress', 'localPort', 'lookup']) delete led[name];
+      return connect.call(this, led, callback);
+    };
+  }
+
+  // Goes on once both halves of a connection are there.
+  match(port, half) {
+    const both = { ...this.halves.get(port), ...half };
+    if (both.accepted && both.socket) {
+      this.halves.delete(port);
+      both.accepted.setTimeout(0);
+      this.lead(both);
+    } else {
+      this.halves.set(port, both);
+    }
+  }
+
+  lead({ accepted, socket, target, fail }) {
+    const node = this.toNode();
+    node.write(`CONNECT ${target} HTTP/1.1\r\nhost: ${target}\r\n\r\n`);
+    this.keep(socket);
+    const refuse = (error) => {
+      node.destroy();
+      accepted.destroy();
+      fail(error);
+    };
+    let head = Buffer.alloc(0);
+    const broke = () => refuse(new OutboundError('outbound_broken', `the node opened no connection to ${target}`));
+    const read = (chunk) => {
+      head = Buffer.concat([head, chunk]);
+      const end = head.indexOf('\r\n\r\n');
+      if (end < 0 && head.length < HEAD_BYTES_MAX) return;
+      node.off('data', read).off('close', broke).pause();
+      const [, status, code, message] = /^HTTP\/1\.\d (\d{3}) (?:(\w+): )?(.*)/.exec(head.toString('utf8')) ?? [];
+      if (status !== '200') {
+        refuse(new OutboundError(code ?? 'outbound_broken', message ?? 'the node answered with no HTTP'));
+        return;
+      }
+      if (head.length > end + 4) node.unshift(head.subarray(end + 4));
+      this.pass(accepted, node);
+    };
+    node.on('data', read).on('close', broke);
+  }
+
+  toNode() {
+    const node = net.connect({ path: this.socketPath, allowHalfOpen: true });
+    node.on('error', () => {});
+    return node;
+  }
+
+  // Bytes go both ways until one side is closed.
+  pass(accepted, node) {
+    for (const [one, other] of [[accepted, node], [node, accepted]]) {
+      this.keep(one);
+      one.pipe(other);
+      one.on('close', () => other.destroy());
+    }
+  }
+
+  keep(socket) {
+    this.open.add(socket);
+    socket.on('close', () => this.open.delete(socket));
+  }
+
+  // No invocation runs any more: what is still open would be closed by the node, at a moment at which the next one may use it.
+  closeAll() {
+    for (const socket of this.open) socket.destroy();
+  }
+}
+
+// The port of a listener on loopback.
+function listen(serve) {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+    socket.on('error', () => {});
+    serve(socket);
+  });
+  return new Promise((resolve, reject) => {
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => resolve(server.address().port));
+    server.unref();
+  });
+}
+
+async function openOutbound(runDir) {
+  const outbound = new Outbound(runDir);
+  await outbound.start();
+  return outbound;
+}
+
+module.exports = { openOutbound };
