@@ -47,8 +47,8 @@ class Outbound {
     const outbound = this;
     const connect = net.Socket.prototype.connect;
     net.Socket.prototype.connect = function throughProxy(...args) {
-      const [options, callback] = Array.isArray(args[0]) ? args[0] : net._normalizeArgs(args);
-      const host = options.host ?? 'localhost';
+      const [options, callback] = argumentsOf(args);
+      const host = options.host || 'localhost';
       if (options.path || options.port === undefined || LOCAL.includes(host)) return connect.apply(this, args);
       const target = `${net.isIPv6(host) ? `[${host}]` : host}:${options.port}`;
       const fail = AsyncResource.bind((error) => this.destroy(error));
@@ -123,6 +123,18 @@ class Outbound {
   closeAll() {
     for (const socket of this.open) socket.destroy();
   }
+}
+
+// The options and the callback that a socket is connected with, in all the forms that there are. Node.js itself gives both in an
+// array.
+function argumentsOf(args) {
+  const [first, second] = args;
+  if (Array.isArray(first)) return first;
+  const last = args[args.length - 1];
+  const callback = typeof last === 'function' ? last : undefined;
+  if (typeof first === 'object' && first !== null) return [first, callback];
+  if (typeof first === 'string' && Number.isNaN(Number(first))) return [{ path: first }, callback];
+  return [{ port: first, host: typeof second === 'string' ? second : undefined }, callback];
 }
 
 // The port of a listener on loopback.

@@ -249,9 +249,10 @@ exports.handler = () => Promise.all([
   failing(() => net.connect(6, 'b.example')),
   failing(() => new net.Socket().connect({ port: '7', host: 'b.example' })),
   failing(() => tls.connect(8, 'b.example')),
+  failing(() => new net.Socket().connect(9, 'b.example', () => {})),
 ]);""")
-        self.assertEqual(self.came_to(None), ["outbound_host_not_allowed"] * 8)
-        self.assertEqual(sorted(self.node.targets), [f"CONNECT b.example:{port}" for port in range(1, 9)])
+        self.assertEqual(self.came_to(None), ["outbound_host_not_allowed"] * 9)
+        self.assertEqual(sorted(self.node.targets), [f"CONNECT b.example:{port}" for port in range(1, 10)])
 
     def test_loopback_is_the_containers_own(self):
         self.bound("""
