@@ -58,7 +58,7 @@ pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
 pub use outbound::{
     BoxTunnel, HOST_NAME_BYTES_MAX, HostRule, OUTBOUND_HOSTS_MAX, OutboundError,
-    ParseHostRuleError, Tunnel, ends_in_a_number, is_host_name,
+    ParseHostRuleError, Tunnel, TunnelError, ends_in_a_number, is_host_name,
 };
 pub use program_io::{
     ARGS_FAULTS, ArgPiece, ArgTemplateError, CONTENT_TYPE_DEFAULT, ParseStdinError,

@@ -1,7 +1,6 @@
 //! Outgoing HTTP: the hosts that a function may send requests to, and the reasons why a request did not go out.
 
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -27,21 +26,24 @@ pub trait Tunnel: Send {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<io::Result<usize>>;
+    ) -> Poll<Result<usize, TunnelError>>;
 
     /// Takes bytes for the host; returns how many were taken.
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
-    ) -> Poll<io::Result<usize>>;
+    ) -> Poll<Result<usize, TunnelError>>;
 
     /// Sends what was taken.
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>>;
 
     /// Ends the direction to the host.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>>;
 }
+
+/// The reason why a [`Tunnel`] broke.
+pub type TunnelError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An open [`Tunnel`].
 pub type BoxTunnel = Pin<Box<dyn Tunnel>>;

@@ -217,7 +217,8 @@ impl AsyncRead for TunnelIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let count = ready!(self.0.as_mut().poll_read(cx, buf.initialize_unfilled()))?;
+        let polled = self.0.as_mut().poll_read(cx, buf.initialize_unfilled());
+        let count = ready!(polled).map_err(io::Error::other)?;
         buf.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -229,15 +230,18 @@ impl AsyncWrite for TunnelIo {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.as_mut().poll_write(cx, buf)
+        self.0
+            .as_mut()
+            .poll_write(cx, buf)
+            .map_err(io::Error::other)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_flush(cx)
+        self.0.as_mut().poll_flush(cx).map_err(io::Error::other)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_shutdown(cx)
+        self.0.as_mut().poll_shutdown(cx).map_err(io::Error::other)
     }
 }
 

@@ -1,12 +1,11 @@
 //! A connection to a host outside for a function that speaks on it itself. The address is judged as for a request.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use serverledge_core::{BoxTunnel, Tunnel};
+use serverledge_core::{BoxTunnel, Tunnel, TunnelError};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tower_service::Service as _;
 
@@ -46,7 +45,7 @@ impl Tunnel for OpenTunnel {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         let mut buf = ReadBuf::new(buf);
         ready!(self.stream().poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
@@ -56,15 +55,15 @@ impl Tunnel for OpenTunnel {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(cx, buf)
+    ) -> Poll<Result<usize, TunnelError>> {
+        self.stream().poll_write(cx, buf).map_err(Into::into)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
+        self.stream().poll_flush(cx).map_err(Into::into)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
+        self.stream().poll_shutdown(cx).map_err(Into::into)
     }
 }

@@ -1,13 +1,12 @@
 //! Tunnels to a host that is none: what is written to them is recorded, and all have one answer.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::uri::Authority;
-use serverledge_core::{BoxTunnel, Tunnel};
+use serverledge_core::{BoxTunnel, Tunnel, TunnelError};
 
 use super::HostShared;
 
@@ -74,7 +73,7 @@ impl Tunnel for FakeTunnel {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         if !self.is_asked() {
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -89,7 +88,7 @@ impl Tunnel for FakeTunnel {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
         buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         self.update(|opened| opened.written.extend_from_slice(buf));
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -97,11 +96,11 @@ impl Tunnel for FakeTunnel {
         Poll::Ready(Ok(buf.len()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
         Poll::Ready(Ok(()))
     }
 }

@@ -1,17 +1,18 @@
 //! Tunnels of functions while they are open: what they count for, their lines in the record of the run, and whether one broke.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use prometheus::IntCounter;
-use serverledge_core::{BoxTunnel, Tunnel};
+use serverledge_core::{BoxTunnel, Tunnel, TunnelError};
 
 use super::OutstandingRequest;
-use super::watched::BROKEN;
 use crate::runs::requests::LoggedRequest;
+
+/// The code of a tunnel or a body that ended early for a reason that has none.
+pub(super) const BROKEN: &str = "outbound_broken";
 
 /// A tunnel that counts as an outstanding request.
 struct CountedTunnel {
@@ -62,7 +63,7 @@ impl Tunnel for CountedTunnel {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         let polled = self.tunnel.as_mut().poll_read(cx, buf);
         if let Poll::Ready(Ok(bytes)) = &polled {
             self.received.inc_by(*bytes as u64);
@@ -74,15 +75,18 @@ impl Tunnel for CountedTunnel {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         self.tunnel.as_mut().poll_write(cx, buf)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
         self.tunnel.as_mut().poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TunnelError>> {
         self.tunnel.as_mut().poll_shutdown(cx)
     }
 }
@@ -91,7 +95,7 @@ impl Tunnel for CountedTunnel {
 
 impl WatchedTunnel {
     /// Notes the first fault.
-    fn noted<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn noted<T>(&mut self, polled: Poll<Result<T, TunnelError>>) -> Poll<Result<T, TunnelError>> {
         if matches!(polled, Poll::Ready(Err(_))) && !self.is_broken {
             self.is_broken = true;
             self.unsettled.fetch_add(1, Ordering::Relaxed);
@@ -108,7 +112,7 @@ impl Tunnel for WatchedTunnel {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         let polled = self.tunnel.as_mut().poll_read(cx, buf);
         if let (Poll::Ready(Ok(bytes)), Some(line)) = (&polled, &self.line) {
             line.received(*bytes);
@@ -120,17 +124,20 @@ impl Tunnel for WatchedTunnel {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, TunnelError>> {
         let polled = self.tunnel.as_mut().poll_write(cx, buf);
         self.noted(polled)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>> {
         let polled = self.tunnel.as_mut().poll_flush(cx);
         self.noted(polled)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TunnelError>> {
         let polled = self.tunnel.as_mut().poll_shutdown(cx);
         self.noted(polled)
     }

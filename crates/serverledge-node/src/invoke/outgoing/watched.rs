@@ -11,11 +11,8 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use serverledge_core::{BodyError, BoxTunnel, HttpBody, OutboundError};
 
-use super::tunnels;
+use super::tunnels::{self, BROKEN};
 use crate::runs::requests::LoggedRequest;
-
-/// The code of a body that ended early for a reason that has none.
-pub(super) const BROKEN: &str = "outbound_broken";
 
 /// The requests of an invocation without a response that may come again: outstanding, failed, or answered with the
 /// state of a server at one moment.
