@@ -101,7 +101,7 @@ fn functions_in_containers_reach_the_hosts_that_they_name() -> Result<()> {
 
 #[test]
 fn what_could_not_be_enforced_is_refused() -> Result<()> {
-    let lab = Lab::with(|setup| setup.with("container.allow_bridge", "true"))?;
+    let lab = Lab::with(|setup| setup.with("container.allow_bridge", true))?;
     for (more, told) in [
         (
             json!({ "AllowHosts": ["a.example"], "Network": "bridge" }),
