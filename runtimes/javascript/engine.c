@@ -159,10 +159,24 @@ static void make_texts_immortal(const JSGCObjectHeader *object) {
     for (int i = 0; i < function->cpool_count; i++) make_text_immortal(function->cpool[i]);
 }
 
+/* Memory of a buffer from which on it is freed when nobody refers to it any more. */
+#define LARGE_BUFFER_BYTES (64 * 1024)
+
+/* Whether it is a large buffer or a view of one, of which a call may need the memory. */
+static bool is_large_buffer(const JSGCObjectHeader *of) {
+    const JSObject *object = (const JSObject *)of;
+    if (JS_GC_TYPE(of) != JS_GC_OBJ_TYPE_JS_OBJECT) return false;
+    if (object->class_id >= JS_CLASS_UINT8C_ARRAY && object->class_id <= JS_CLASS_DATAVIEW)
+        object = object->class_id == JS_CLASS_DATAVIEW ? object->u.typed_array->buffer : object->u.array.u1.typed_array->buffer;
+    return (object->class_id == JS_CLASS_ARRAY_BUFFER || object->class_id == JS_CLASS_SHARED_ARRAY_BUFFER)
+        && object->u.array_buffer->byte_length > LARGE_BUFFER_BYTES;
+}
+
 void engine_make_immortal(JSRuntime *runtime) {
     struct list_head *each;
     list_for_each(each, &runtime->gc_obj_list) {
         const JSGCObjectHeader *object = list_entry(each, JSGCObjectHeader, link);
+        if (is_large_buffer(object)) continue;
         immortal_make(object);
         make_texts_immortal(object);
     }

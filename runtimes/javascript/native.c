@@ -412,6 +412,8 @@ NATIVE(native_call) {
 #define LENGTH_BYTES 4
 /* The least room for a request. */
 #define REQUEST_BYTES 512
+/* Up to here there is room for more than was asked for. */
+#define SMALL_REQUEST_BYTES (64 * 1024)
 
 /* What is sent: the head's length, the head and the body; malloc'ed. Once there is no memory, `bytes` is NULL. */
 struct request {
@@ -426,7 +428,9 @@ static struct request begin_request(void) {
 static void put(struct request *request, const void *bytes, size_t length) {
     if (request->bytes == NULL) return;
     if (request->room - request->length < length) {
-        request->room = (request->length + length) * 2;
+        size_t needed = request->length + length;
+        /* A body is the last that comes. */
+        request->room = needed < SMALL_REQUEST_BYTES ? needed * 2 : needed;
         char *larger = realloc(request->bytes, request->room);
         if (larger == NULL) free(request->bytes);
         request->bytes = larger;

@@ -88,11 +88,10 @@
       }
       return values;
     }
-    const known = iterate === iterateHeaders && init.entries === headersEntries ? valuesIn(init) : undefined;
+    const known = iterate === iterateHeaders ? valuesIn(init) : undefined;
     if (known !== undefined) {
-      known.forEach((value, name) => {
+      for (const [name, value] of known)
         values.set(name, name === 'set-cookie' && typeof value !== 'string' ? value.slice() : textOfValues(value));
-      });
       return values;
     }
     for (const each of init) {
@@ -202,10 +201,6 @@
       for (let at = 0; at < pairsOf(this).length; at++) yield pairsOf(this)[at][1];
     }
 
-    [Symbol.iterator]() {
-      return this.entries();
-    }
-
     get [Symbol.toStringTag]() {
       return 'Headers';
     }
@@ -214,7 +209,8 @@
       return pairsOf(this);
     }
   }
-  const { entries: headersEntries, [Symbol.iterator]: iterateHeaders } = Headers.prototype;
+  const iterateHeaders = Headers.prototype.entries;
+  Object.defineProperty(Headers.prototype, Symbol.iterator, { value: iterateHeaders, configurable: true, writable: true });
 
   // The headers of a request or a response are made when somebody looks at them, from a list of pairs or its JSON.
   function pairsIn(parts) {
@@ -832,7 +828,8 @@
 
   // Where a response sends the request on to; undefined: nowhere.
   function targetOf(response, from) {
-    const said = REDIRECTS.includes(response.status) ? valuesOf(response).get('location') : undefined;
+    const { status } = response;
+    const said = status > 300 && REDIRECTS.includes(status) ? valuesOf(response).get('location') : undefined;
     if (said === undefined) return undefined;
     const location = textOfValues(said);
     const url = URL.parse(asText(location), from);
@@ -863,33 +860,51 @@
     return isTurned;
   }
 
-  async function follow(parts, given, isStreamed) {
-    const { signal, redirect } = parts;
-    let { url } = parts;
-    let body = given;
-    for (let redirects = 0; ; redirects++) {
-      checkSignal(signal);
-      const reply = sendOnce(url, parts, body);
-      const status = reply[1];
-      const made = responseParts(status, 'basic', withoutFragment(url), true);
-      made.pairs = reply[2];
-      made.redirected = redirects > 0;
-      if (signal !== null) await afterwards(signal);
-      const to = redirect === 'manual' ? undefined : targetOf(made, url);
-      if (to === undefined) {
-        if (WITHOUT_BODY.includes(status) || parts.method === 'HEAD') return new Response(null, made, INSIDE);
-        const codings = reply[4] ? codingsOf(valuesOf(made)) : undefined;
-        return new Response({ bytes: reply[3], codings }, made, INSIDE);
-      }
-      if (redirect === 'error') throw failed('redirect_refused', `${new URL(url).host} redirects to ${to.href}`);
-      if (redirects === REDIRECTS_MAX) throw failed('redirect_too_many', `more than ${REDIRECTS_MAX} redirects`);
-      if (isStreamed && status !== 303)
-        throw failed(
-          'redirect_invalid',
-          `${new URL(url).host} redirects a request whose body is a stream, which cannot be sent again`,
-        );
-      if (turn(parts, status, url, to)) body = NOTHING;
-      url = to.href;
+  // The response if this reply is the last one; else `way` is where the redirect leads.
+  function answered(parts, way, reply) {
+    const { url } = way;
+    const status = reply[1];
+    const made = responseParts(status, 'basic', withoutFragment(url), true);
+    made.pairs = reply[2];
+    made.redirected = way.redirects > 0;
+    const to = parts.redirect === 'manual' ? undefined : targetOf(made, url);
+    if (to === undefined) {
+      if (parts.method === 'HEAD' || (status !== 200 && WITHOUT_BODY.includes(status)))
+        return new Response(null, made, INSIDE);
+      const codings = reply[4] ? codingsOf(valuesOf(made)) : undefined;
+      return new Response({ bytes: reply[3], codings }, made, INSIDE);
+    }
+    if (parts.redirect === 'error') throw failed('redirect_refused', `${new URL(url).host} redirects to ${to.href}`);
+    if (way.redirects === REDIRECTS_MAX) throw failed('redirect_too_many', `more than ${REDIRECTS_MAX} redirects`);
+    if (way.isStreamed && status !== 303)
+      throw failed(
+        'redirect_invalid',
+        `${new URL(url).host} redirects a request whose body is a stream, which cannot be sent again`,
+      );
+    if (turn(parts, status, url, to)) way.body = NOTHING;
+    way.url = to.href;
+    way.redirects += 1;
+    return undefined;
+  }
+
+  // The response to a request and to those that redirects make of it; with a signal, which may be for a timer, the
+  // promise of it.
+  function follow(parts, body, isStreamed) {
+    const way = { url: parts.url, body, isStreamed, redirects: 0 };
+    if (parts.signal !== null) return followSignalled(parts, way);
+    for (;;) {
+      const response = answered(parts, way, sendOnce(way.url, parts, way.body));
+      if (response !== undefined) return response;
+    }
+  }
+
+  async function followSignalled(parts, way) {
+    for (;;) {
+      checkSignal(parts.signal);
+      const reply = sendOnce(way.url, parts, way.body);
+      await afterwards(parts.signal);
+      const response = answered(parts, way, reply);
+      if (response !== undefined) return response;
     }
   }
 
@@ -932,9 +947,8 @@
     const headers = stringify([['content-type', 'application/json']]);
     native.send = () => [false, 200, headers, native.encode('{"a":[]}'), false];
     const parts = requestParts('http://localhost/path', { method: 'POST', headers: { a: 'b' }, body: '{}' });
-    const sent = follow(parts, takeFrom(parts.source), false);
+    const response = follow(parts, takeFrom(parts.source), false);
     native.send = send;
-    const response = await sent;
     if (response.ok && response.headers.has('content-type')) await response.json();
     await new Response('text', { headers: { a: 'b' } }).text();
   }
@@ -949,10 +963,11 @@
   shared.requestOf = (method, url, pairs, bytes) => {
     const isNormal = NORMALIZED_METHODS.includes(method);
     const isForbidden = !isNormal && FORBIDDEN_METHODS.includes(method.toUpperCase());
-    const hasBody = bytes.length > 0 && method !== 'GET' && method !== 'HEAD' && !isForbidden;
+    const sent = isNormal || isForbidden ? method : checkedMethod(method);
+    const hasBody = bytes.length > 0 && sent !== 'GET' && sent !== 'HEAD' && !isForbidden;
     const parts = {
       url: requestUrl(url, url),
-      method: isNormal || isForbidden ? method : checkedMethod(method),
+      method: sent,
       redirect: 'follow',
       signal: null,
       options: OPTIONS,

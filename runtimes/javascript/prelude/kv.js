@@ -115,8 +115,8 @@
   }
 
   // The reply to the question for a key's value; null if there is no entry.
-  function found(store, key, type) {
-    const reply = ask(`${headOf('get', store, key)}}`, NOTHING, type !== 'bytes');
+  function found(store, key, reader) {
+    const reply = ask(`${headOf('get', store, key)}}`, NOTHING, reader !== READERS.bytes);
     return reply[1].startsWith('{"found":true') || parse(reply[1]).found ? reply : null;
   }
 
@@ -135,7 +135,7 @@
 
     async get(key, type = 'text') {
       const reader = readerOf(type);
-      const reply = found(this.#store, key, type);
+      const reply = found(this.#store, key, reader);
       const value = reply === null ? null : reader(reply[2]);
       // As late as `entry` would have it.
       await undefined;
@@ -144,7 +144,7 @@
 
     async entry(key, type = 'text') {
       const reader = readerOf(type);
-      const reply = found(this.#store, key, type);
+      const reply = found(this.#store, key, reader);
       return reply === null ? null : { value: reader(reply[2]), version: parse(reply[1]).version };
     }
 
