@@ -147,7 +147,7 @@ async fn a_tunnel_takes_any_bytes() {
     }
 }
 
-/// What was opened while a call ran is closed when none runs any more.
+/// Connections that were opened while a call ran are closed when none runs any more.
 #[tokio::test]
 async fn a_tunnel_ends_with_the_calls() {
     let (active, handle) = running();
