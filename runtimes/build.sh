@@ -189,7 +189,7 @@ clean_system() {
 
 add_agent_python() {
     local part
-    for part in agent serverledge serverledge_function serverledge_output serverledge_start; do
+    for part in agent serverledge serverledge_function serverledge_outbound serverledge_output serverledge_start; do
         install_file 0644 "runtimes/python/$part.py" "$1/serverledge/$part.py"
     done
     in_system "$1" python3 -I -S -c "$(sed -n 's/^RUN python3 -c "\(.*\)" && rm .*$/\1/p' runtimes/python/Dockerfile)"

@@ -14,7 +14,7 @@ has_image() { command -v docker >/dev/null && docker image inspect "serverledge-
 
 run() { (cd runtimes/tests && python3 -B -m unittest --quiet "$@"); }
 
-suites_of() { printf '%s.'"$1"'\n' test_conformance test_languages test_calls test_kv test_logs; }
+suites_of() { printf '%s.'"$1"'\n' test_conformance test_languages test_calls test_kv test_logs test_outbound; }
 
 where=${1:-}
 case $where in

@@ -10,7 +10,7 @@ prelude_files=(globals warnings errors console encoding url clone crypto timers 
 
 # The second engine knows languages. Its modules, headers and objects have this behind their names.
 intl_suffix=-intl
-intl_files=(intl intl-collator intl-text intl-number intl-date)
+intl_files=(intl intl-collator intl-number intl-text intl-date)
 
 # A file of the prelude with its lines, but without their indentation and comments.
 prelude_file() { sed -e 's/^ *//' -e 's|^//.*||' "prelude/$1.js"; }
@@ -99,7 +99,12 @@ prepare_engine() {
     chmod u+w "$objects/quickjs.c"
     # Outside of a repository git applies patches like any other program; it takes none that does not fit exactly.
     (cd "$objects" && GIT_CEILING_DIRECTORIES=$(dirname "$objects") git apply "$root/runtimes/javascript/quickjs/engine.patch")
-    awk -f stack-frames.awk "$objects/quickjs.c" >"$objects/quickjs-framed.c"
+    # Outside of the collector, references to what is in the snapshot are not counted (immortal.h).
+    sed -E -e '/^#define JS_GC_MARK\(/a #include "immortal.h"' \
+        -e '/^static void gc_(decref|scan_incref)_child/,/^\}/! {
+            s/JS_REF_COUNT\(([a-z0-9_>-]+)\)\+\+/immortal_refer(\1)/
+            s/--JS_REF_COUNT\(([a-z0-9_]+)\)|JS_REF_COUNT\(([a-z0-9_]+)\)--/immortal_release(\1\2)/
+        }' "$objects/quickjs.c" | awk -f stack-frames.awk >"$objects/quickjs-framed.c"
 }
 
 # The library in Rust, for the same target as the guest, with the given arguments for cargo.

@@ -133,6 +133,57 @@ void engine_end_job(JSRuntime *runtime) {
     while (runtime->kept_count > 0) JS_FreeValueRT(runtime, runtime->kept[--runtime->kept_count]);
 }
 
+/* === what is never freed === */
+
+/* A text that a value is: other objects are in the collector's list. */
+static void make_text_immortal(JSValueConst value) {
+    if (JS_VALUE_GET_TAG(value) == JS_TAG_STRING) immortal_make(JS_VALUE_GET_PTR(value));
+}
+
+static void make_texts_of_object_immortal(const JSObject *object) {
+    const JSShapeProperty *property = get_shape_prop(object->shape);
+    for (int i = 0; i < object->shape->prop_count; i++) {
+        if (property[i].atom != JS_ATOM_NULL && (property[i].flags & JS_PROP_TMASK) == JS_PROP_NORMAL)
+            make_text_immortal(object->prop[i].u.value);
+    }
+    if (object->class_id != JS_CLASS_ARRAY || !object->fast_array) return;
+    for (uint32_t i = 0; i < object->u.array.count; i++) make_text_immortal(object->u.array.u.values[i]);
+}
+
+static void make_texts_immortal(const JSGCObjectHeader *object) {
+    if (JS_GC_TYPE(object) == JS_GC_OBJ_TYPE_JS_OBJECT) make_texts_of_object_immortal((const JSObject *)object);
+    if (JS_GC_TYPE(object) == JS_GC_OBJ_TYPE_VAR_REF && ((const JSVarRef *)object)->is_detached)
+        make_text_immortal(*((const JSVarRef *)object)->pvalue);
+    if (JS_GC_TYPE(object) != JS_GC_OBJ_TYPE_FUNCTION_BYTECODE) return;
+    const JSFunctionBytecode *function = (const JSFunctionBytecode *)object;
+    for (int i = 0; i < function->cpool_count; i++) make_text_immortal(function->cpool[i]);
+}
+
+/* Memory of a buffer from which on it is freed when nobody refers to it any more. */
+#define LARGE_BUFFER_BYTES (64 * 1024)
+
+/* Whether it is a large buffer or a view of one, of which a call may need the memory. */
+static bool is_large_buffer(const JSGCObjectHeader *of) {
+    const JSObject *object = (const JSObject *)of;
+    if (JS_GC_TYPE(of) != JS_GC_OBJ_TYPE_JS_OBJECT) return false;
+    if (object->class_id >= JS_CLASS_UINT8C_ARRAY && object->class_id <= JS_CLASS_DATAVIEW)
+        object = object->class_id == JS_CLASS_DATAVIEW ? object->u.typed_array->buffer : object->u.array.u1.typed_array->buffer;
+    return (object->class_id == JS_CLASS_ARRAY_BUFFER || object->class_id == JS_CLASS_SHARED_ARRAY_BUFFER)
+        && object->u.array_buffer->byte_length > LARGE_BUFFER_BYTES;
+}
+
+void engine_make_immortal(JSRuntime *runtime) {
+    struct list_head *each;
+    list_for_each(each, &runtime->gc_obj_list) {
+        const JSGCObjectHeader *object = list_entry(each, JSGCObjectHeader, link);
+        if (is_large_buffer(object)) continue;
+        immortal_make(object);
+        make_texts_immortal(object);
+    }
+    for (int i = 0; i < runtime->atom_size; i++)
+        if (!atom_is_free(runtime->atom_array[i])) immortal_make(runtime->atom_array[i]);
+}
+
 /* === what the rest of the guest needs === */
 
 void engine_limit_stack(JSRuntime *runtime, uintptr_t lowest) { runtime->stack_limit = lowest; }

@@ -14,6 +14,9 @@ void engine_limit_stack(JSRuntime *runtime, uintptr_t lowest);
 /* Restarts the sequence behind Math.random. */
 void engine_seed_random(JSContext *context, uint64_t seed);
 
+/* From now on nothing is freed that there is now, and no references to it are counted. */
+void engine_make_immortal(JSRuntime *runtime);
+
 /* Lets go of what weak references keep to the end of a job. */
 void engine_end_job(JSRuntime *runtime);
 

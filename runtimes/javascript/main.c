@@ -243,25 +243,10 @@ static void finish(JSValueConst waited) {
     }
 }
 
-/* [head, body] of a response: the length of the head, the head in JSON, and the body. */
 static uint64_t responded(JSValueConst parts) {
-    size_t head_length, body_length = 0;
-    JSValue head = JS_GetPropertyUint32(context, parts, 0), body = JS_GetPropertyUint32(context, parts, 1);
-    const char *text = JS_ToCStringLen(context, &head_length, head);
-    const uint8_t *bytes = text == NULL ? NULL : JS_GetUint8Array(context, &body_length, body);
-    if (text == NULL || (bytes == NULL && JS_HasException(context))) return failed(JS_GetException(context));
-    if (bytes == NULL) body_length = 0;
-    size_t length = LENGTH_BYTES + head_length + body_length;
-    char *written = malloc(length);
-    if (written == NULL) {
-        JS_ThrowOutOfMemory(context);
-        return failed(JS_GetException(context));
-    }
-    uint32_t head_bytes = (uint32_t)head_length;
-    memcpy(written, &head_bytes, LENGTH_BYTES);
-    memcpy(written + LENGTH_BYTES, text, head_length);
-    if (body_length > 0) memcpy(written + LENGTH_BYTES + head_length, bytes, body_length);
-    return packed(written, length, 0);
+    size_t length;
+    char *written = native_response(context, parts, &length);
+    return written != NULL ? packed(written, length, 0) : failed(JS_GetException(context));
 }
 
 static __attribute__((noinline)) uint64_t respond(char *request, size_t length) {
@@ -271,20 +256,18 @@ static __attribute__((noinline)) uint64_t respond(char *request, size_t length) 
     if (length < LENGTH_BYTES || head_length > length - LENGTH_BYTES)
         return failed(own_error("TypeError", "the request has no head"));
     char *head = request + LENGTH_BYTES, *end = head + head_length;
-    JSValue arguments[2];
-    arguments[1] = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, length - LENGTH_BYTES - head_length);
-    if (JS_IsException(arguments[1])) return failed(JS_GetException(context));
-    *end = '\0';
-    arguments[0] = JS_ParseJSON(context, head, head_length, "<request>");
-    if (JS_IsException(arguments[0])) return failed(JS_GetException(context));
-    JSValue answer = JS_Call(context, handler, JS_UNDEFINED, 2, arguments);
+    JSValue arguments[4];
+    arguments[3] = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, length - LENGTH_BYTES - head_length);
+    if (JS_IsException(arguments[3]) || !native_request_head(context, head, head_length, arguments))
+        return failed(JS_GetException(context));
+    JSValue answer = JS_Call(context, handler, JS_UNDEFINED, 4, arguments);
     if (JS_IsException(answer)) return failed(JS_GetException(context));
     switch (settle(&answer)) {
     case FULFILLED: break;
     case REJECTED: return failed(answer);
     default: return failed(unresolved_promise());
     }
-    finish(JS_GetPropertyUint32(context, answer, 2));
+    finish(JS_GetPropertyUint32(context, answer, 3));
     return responded(answer);
 }
 
@@ -442,6 +425,9 @@ static void run_prelude(JSValue shared, const char *input) {
         JS_FreeValue(context, done);
     }
     JS_FreeValue(context, arguments[0]);
+    /* What they rehearse ends before there is anything of the user's. */
+    JSValue thrown;
+    if (!run_jobs(&thrown)) abort();
 }
 
 static void start_engine(const char *source, size_t length) {
@@ -538,6 +524,7 @@ static __attribute__((noinline)) void load_input(void) {
     tell_warnings(shared);
     engine_end_job(runtime);
     JS_RunGC(runtime);
+    engine_make_immortal(runtime);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
     memory_prepare();
 }

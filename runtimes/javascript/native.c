@@ -72,13 +72,19 @@ NATIVE(native_random_fill) {
 
 /* === text === */
 
-/* encode(text) is its UTF-8. */
+/* encode(text) is its UTF-8, with U+FFFD for half of a surrogate pair. */
 NATIVE(native_encode) {
     size_t length;
     const char *text = JS_ToCStringLen(context, &length, arguments[0]);
     if (text == NULL) return JS_EXCEPTION;
     JSValue bytes = JS_NewUint8ArrayCopy(context, (const uint8_t *)text, length);
     JS_FreeCString(context, text);
+    uint8_t *at = JS_IsException(bytes) ? NULL : JS_GetUint8Array(context, &length, bytes), *end = at + length;
+    /* What is neither half begins so only up to U+D7FF. */
+    while (at != NULL && (at = memchr(at, 0xED, (size_t)(end - at))) != NULL) {
+        if (at[1] >= 0xA0) memcpy(at, "\xEF\xBF\xBD", 3);
+        at += 3;
+    }
     return bytes;
 }
 
@@ -245,23 +251,67 @@ static bool is_written(const uint8_t *text, size_t length, size_t at) {
     return true;
 }
 
+/* Where the parts of a URL begin; what is not there has no length. */
+struct url_parts {
+    size_t host, port, path, query, fragment;
+};
+
+/* Of a URL of http or https which is written as the URL Standard would write it, or of which only the path is missing.
+   False if it is another one, or if it takes more to know. */
+static bool written_url(const uint8_t *text, size_t length, struct url_parts *parts) {
+    size_t host = length > 8 && memcmp(text, "https://", 8) == 0 ? 8
+                  : length > 7 && memcmp(text, "http://", 7) == 0 ? 7
+                                                                    : 0;
+    size_t at = host == 0 ? 0 : host_end(text, length, host);
+    if (at == 0) return false;
+    *parts = (struct url_parts){.host = host, .port = at};
+    if (at < length && text[at] == ':') {
+        uint32_t port;
+        at = number_end(text, length, at + 1, 65535, &port);
+        if (at == 0 || port == 0 || port == (host == 8 ? 443 : 80)) return false;
+    }
+    if (at < length && (text[at] != '/' || !is_written(text, length, at))) return false;
+    const uint8_t *fragment = memchr(text + at, '#', length - at);
+    parts->path = at, parts->fragment = fragment == NULL ? length : (size_t)(fragment - text);
+    const uint8_t *query = memchr(text + at, '?', parts->fragment - at);
+    parts->query = query == NULL ? parts->fragment : (size_t)(query - text);
+    return true;
+}
+
 /* urlPath(text): where the path of a URL of http or https begins which is written as the URL Standard would write it;
    the length if only the path is missing; 0 if it is another one, or if it takes more to know. */
 NATIVE(native_url_path) {
-    size_t length, at = 0;
-    const char *given = JS_ToCStringLen(context, &length, arguments[0]);
-    if (given == NULL) return JS_EXCEPTION;
-    const uint8_t *text = (const uint8_t *)given;
-    bool is_secure = length > 8 && memcmp(text, "https://", 8) == 0;
-    if (is_secure || (length > 7 && memcmp(text, "http://", 7) == 0)) at = host_end(text, length, is_secure ? 8 : 7);
-    if (at > 0 && at < length && text[at] == ':') {
-        uint32_t port;
-        at = number_end(text, length, at + 1, 65535, &port);
-        if (port == 0 || port == (is_secure ? 443 : 80)) at = 0;
+    size_t length;
+    struct url_parts parts;
+    const char *text = JS_ToCStringLen(context, &length, arguments[0]);
+    if (text == NULL) return JS_EXCEPTION;
+    size_t path = written_url((const uint8_t *)text, length, &parts) ? parts.path : 0;
+    JS_FreeCString(context, text);
+    return JS_NewInt32(context, (int32_t)path);
+}
+
+/* urlPart(text, number) of a URL that is written so, as the members of URL have them, in the order of `part_of`. */
+NATIVE(native_url_part) {
+    enum part_of { ORIGIN, PROTOCOL, HOST, HOSTNAME, PORT, PATHNAME, SEARCH, HASH };
+    size_t length;
+    int32_t number;
+    struct url_parts at;
+    const char *text = JS_ToCStringLen(context, &length, arguments[0]);
+    if (text == NULL || JS_ToInt32(context, &number, arguments[1]) < 0) return JS_EXCEPTION;
+    JSValue part = JS_UNDEFINED;
+    if (written_url((const uint8_t *)text, length, &at)) {
+        const size_t ends[][2] = {
+            [ORIGIN] = {0, at.path}, [PROTOCOL] = {0, at.host - 2}, [HOST] = {at.host, at.path},
+            [HOSTNAME] = {at.host, at.port}, [PORT] = {at.port + (at.port < at.path), at.path},
+            [PATHNAME] = {at.path, at.query}, [SEARCH] = {at.query, at.fragment}, [HASH] = {at.fragment, length},
+        };
+        size_t begin = ends[number][0], part_length = ends[number][1] - begin;
+        /* A question mark or a number sign alone. */
+        if (number >= SEARCH && part_length == 1) part_length = 0;
+        part = JS_NewStringLen(context, text + begin, part_length);
     }
-    if (at > 0 && at < length && (text[at] != '/' || !is_written(text, length, at))) at = 0;
-    JS_FreeCString(context, given);
-    return JS_NewInt32(context, (int32_t)at);
+    JS_FreeCString(context, text);
+    return part;
 }
 
 /* headerName(text) in lower case; undefined if it is no token (RFC 9110). */
@@ -362,6 +412,8 @@ NATIVE(native_call) {
 #define LENGTH_BYTES 4
 /* The least room for a request. */
 #define REQUEST_BYTES 512
+/* Up to here there is room for more than was asked for. */
+#define SMALL_REQUEST_BYTES (64 * 1024)
 
 /* What is sent: the head's length, the head and the body; malloc'ed. Once there is no memory, `bytes` is NULL. */
 struct request {
@@ -376,7 +428,9 @@ static struct request begin_request(void) {
 static void put(struct request *request, const void *bytes, size_t length) {
     if (request->bytes == NULL) return;
     if (request->room - request->length < length) {
-        request->room = (request->length + length) * 2;
+        size_t needed = request->length + length;
+        /* A body is the last that comes. */
+        request->room = needed < SMALL_REQUEST_BYTES ? needed * 2 : needed;
         char *larger = realloc(request->bytes, request->room);
         if (larger == NULL) free(request->bytes);
         request->bytes = larger;
@@ -485,6 +539,38 @@ static int plain_status(const char *head, size_t length, const char **headers, s
     return status;
 }
 
+/* Of a head that is `{"method":"GET","url":"…","headers":[…]}` in these bytes: where its parts begin and end. */
+static bool plain_request(const char *head, size_t length, const char *parts[3], size_t lengths[3]) {
+    static const char *const before[] = {"{\"method\":\"", "\",\"url\":\"", "\",\"headers\":"};
+    const char *at = head, *end = head + length;
+    for (int part = 0; part < 3; part++) {
+        size_t begin = strlen(before[part]);
+        if ((size_t)(end - at) < begin || memcmp(at, before[part], begin) != 0) return false;
+        parts[part] = at += begin;
+        while (part < 2 && at < end && *at != '"' && *at != '\\') at++;
+        lengths[part] = (size_t)(at - parts[part]);
+    }
+    lengths[2] = list_end(at, (size_t)(end - at));
+    return lengths[2] > 0 && at + lengths[2] == end - 1 && end[-1] == '}';
+}
+
+bool native_request_head(JSContext *context, char *head, size_t length, JSValue parts[3]) {
+    const char *texts[3];
+    size_t lengths[3];
+    if (plain_request(head, length, texts, lengths)) {
+        for (int part = 0; part < 3; part++) parts[part] = JS_NewStringLen(context, texts[part], lengths[part]);
+    } else {
+        static const char *const names[] = {"method", "url", "headers"};
+        /* The JSON reader wants a NUL behind the text. */
+        head[length] = '\0';
+        JSValue value = JS_ParseJSON(context, head, length, "<request>");
+        if (JS_IsException(value)) return false;
+        for (int part = 0; part < 3; part++) parts[part] = JS_GetPropertyStr(context, value, names[part]);
+        JS_FreeValue(context, value);
+    }
+    return !JS_HasException(context);
+}
+
 /* Whether a name in lower case stands in a text. */
 static bool mentions(const char *text, size_t length, const char *name) {
     size_t name_length = strlen(name);
@@ -506,7 +592,6 @@ static JSValue response_of(JSContext *context, const struct host_reply *reply) {
     if (number > 0) {
         status = JS_NewInt32(context, number), headers = JS_NewStringLen(context, text, headers_length);
     } else {
-        /* The JSON reader wants a NUL behind the text. */
         head[length] = '\0';
         JSValue value = JS_ParseJSON(context, head, length, "serverledge:reply");
         if (JS_IsException(value)) return value;
@@ -517,29 +602,53 @@ static JSValue response_of(JSContext *context, const struct host_reply *reply) {
     return JS_NewArrayFrom(context, 5, parts);
 }
 
+/* The name and the value of each pair, as a member of a head; false if something was thrown. */
+static bool put_headers(JSContext *context, struct request *request, JSValueConst pairs) {
+    int64_t count = 0;
+    if (JS_GetLength(context, pairs, &count) < 0) return false;
+    put_text(request, ",\"headers\":[");
+    for (int64_t at = 0; at < count; at++) {
+        JSValue pair = JS_GetPropertyInt64(context, pairs, at);
+        for (uint32_t part = 0; part < 2; part++) {
+            JSValue text = JS_GetPropertyUint32(context, pair, part);
+            put_text(request, part == 1 ? "," : at == 0 ? "[" : ",[");
+            bool good = put_quoted(context, request, text);
+            JS_FreeValue(context, text);
+            if (!good) return false;
+        }
+        put_text(request, "]");
+        JS_FreeValue(context, pair);
+    }
+    put_text(request, "]");
+    return true;
+}
+
+char *native_response(JSContext *context, JSValueConst parts, size_t *length) {
+    struct request written = begin_request();
+    JSValue status = JS_GetPropertyUint32(context, parts, 0), pairs = JS_GetPropertyUint32(context, parts, 1);
+    JSValue body = JS_GetPropertyUint32(context, parts, 2);
+    put_text(&written, "{\"status\":");
+    /* A number: without quotes. */
+    const char *number = JS_ToCString(context, status);
+    put_text(&written, number == NULL ? "" : number);
+    bool good = number != NULL && put_headers(context, &written, pairs);
+    put_text(&written, "}");
+    good = good && put_body(context, &written, body);
+    if (good && written.bytes == NULL) JS_ThrowOutOfMemory(context);
+    *length = written.length;
+    return good ? written.bytes : NULL;
+}
+
 /* send(method, url, pairs of headers, body) is [true, error], or [false, status, headers, body, whether it may be
    packed]. The headers are a list of pairs, mostly as its JSON: few look at them. Bodies are Uint8Arrays. */
 NATIVE(native_send) {
     struct request request = begin_request();
     struct host_reply reply;
-    int64_t pairs = 0;
     put_text(&request, "{\"method\":");
     bool good = put_quoted(context, &request, arguments[0]);
     put_text(&request, ",\"url\":");
-    good = good && put_quoted(context, &request, arguments[1]) && JS_GetLength(context, arguments[2], &pairs) == 0;
-    put_text(&request, ",\"headers\":[");
-    for (int64_t at = 0; at < pairs && good; at++) {
-        JSValue pair = JS_GetPropertyInt64(context, arguments[2], at);
-        for (uint32_t part = 0; part < 2 && good; part++) {
-            JSValue text = JS_GetPropertyUint32(context, pair, part);
-            put_text(&request, part == 1 ? "," : at == 0 ? "[" : ",[");
-            good = put_quoted(context, &request, text);
-            JS_FreeValue(context, text);
-        }
-        put_text(&request, "]");
-        JS_FreeValue(context, pair);
-    }
-    put_text(&request, "]}");
+    good = good && put_quoted(context, &request, arguments[1]) && put_headers(context, &request, arguments[2]);
+    put_text(&request, "}");
     good = good && put_body(context, &request, arguments[3]);
     if (!ask(context, good, &request, host_send, &reply)) return JS_EXCEPTION;
     JSValue parts = reply.is_error ? reply_error(context, &reply) : response_of(context, &reply);
@@ -756,6 +865,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("decode", 3, native_decode),
     JS_CFUNC_DEF("text", 2, native_text),
     JS_CFUNC_DEF("urlPath", 1, native_url_path),
+    JS_CFUNC_DEF("urlPart", 2, native_url_part),
     JS_CFUNC_DEF("headerName", 1, native_header_name),
     JS_CFUNC_DEF("headerValue", 1, native_header_value),
     JS_CFUNC_DEF("environment", 1, native_environment),

@@ -34,6 +34,7 @@ const { contextComesFirst, loadHandler } = part('handler.js');
 const { Connection, response } = part('http.js');
 const { LateExit, OwnLog } = part('late.js');
 const { Log, PAUSE_MS, Tail } = part('log.js');
+const { openOutbound } = part('outbound.js');
 
 const PROTOCOL = 1;
 
@@ -70,6 +71,8 @@ class Agent {
     // Tells which invocation everything belongs to. Made for the function, since a snapshot cannot hold it.
     this.storage = undefined;
     this.ownLog = undefined;
+    // The way to hosts outside, where the function may send requests.
+    this.outbound = undefined;
     this.waiting = new Set();
     this.timer = undefined;
   }
@@ -118,6 +121,7 @@ class Agent {
       loading = { tail: new Tail(bind.logBytesMax) };
       this.running.add(loading);
       this.storage = new AsyncLocalStorage();
+      if (bind.outbound) this.outbound = await openOutbound(this.runDir);
       await this.storage.run(loading, () => this.load(bind));
       connection.answer(response(200, this.withLog(loading, {})));
     } catch (error) {
@@ -246,6 +250,7 @@ class Agent {
   finish(invocation, kind, body) {
     // An exception that nobody caught may have ended it before its handler did.
     if (!this.running.delete(invocation)) return;
+    if (this.running.size === 0) this.outbound?.closeAll();
     invocation.connection.sentAt = performance.now();
     invocation.connection.answer(invocation.tail.answer(kind, body));
   }

@@ -47,8 +47,9 @@ function readBind(body) {
     outputBytesMax: expect(head, 'output_bytes_max', 'size'),
     concurrency: expect(head, 'concurrency', 'size'),
     memoryMb: expect(head, 'memory_mb', 'size'),
-    // Nodes of before have no such member.
+    // Nodes of before have no such members.
     logTimes: head.log_times === true,
+    outbound: head.outbound === true,
     variables,
     files,
   };

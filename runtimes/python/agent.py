@@ -159,6 +159,9 @@ class Agent:
         import json
         import threading
         self.call_path = f"{run_dir}/call.sock"
+        self.outbound_path = f"{run_dir}/outbound.sock"
+        # The way to hosts outside, where the function may send requests.
+        self.outbound = None
         self.code_dir = f"{app_dir}/code"
         self.packages_dir = f"{app_dir}/python"
         self.threading = threading
@@ -367,6 +370,9 @@ class Agent:
             if names:
                 variables = {name: function.variables[name] for name in names}
                 serverledge_start.start_again(variables, self.command, body, (self.listener.fileno(), connection.fileno()))
+        if function.outbound:
+            self.outbound = serverledge_outbound.Outbound(self.outbound_path)
+            _thread.start_new_thread(self.outbound.run, ())
         os.environ.update(function.variables)
         if "TZ" in function.variables:
             time.tzset()
@@ -399,6 +405,8 @@ class Agent:
         finally:
             output.current.reset(token)
             output.Output.only = None
+        if self.outbound is not None and self.alone:
+            self.outbound.close_all()
         return tail.answer(kind, value)
 
     def wait_for(self, awaitable):
@@ -505,11 +513,12 @@ def listen(run_dir):
 
 def import_parts():
     """What is not needed until a function comes."""
-    global serverledge, serverledge_function, serverledge_start, output
+    global serverledge, serverledge_function, serverledge_outbound, serverledge_start, output
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, folder)
     import serverledge
     import serverledge_function
+    import serverledge_outbound
     import serverledge_output as output
     import serverledge_start
     sys.path.remove(folder)

@@ -37,8 +37,9 @@ class Function:
         self.concurrency = expect(head, "concurrency", int)
         # Python sizes nothing by it.
         expect(head, "memory_mb", int)
-        # Nodes of before have no such member.
+        # Nodes of before have no such members.
         self.log_times = head.get("log_times") is True
+        self.outbound = head.get("outbound") is True
         self.files = []
         for file in expect(head, "files", list):
             path, size = expect(file, "path", str), expect(file, "bytes", int)

@@ -162,13 +162,14 @@ def request_bytes(method, path, body=b"", headers=None):
 
 
 def bind_body(files, handler="", env=None, secrets=None, log_bytes_max=65536, output_bytes_max=6291456, concurrency=1,
-              memory_mb=128, executable=(), log_times=False):
+              memory_mb=128, executable=(), log_times=False, outbound=False):
     contents = {path: text if isinstance(text, bytes) else text.encode() for path, text in files.items()}
     head = json.dumps({
         "handler": handler, "env": env or {}, "secrets": secrets or {},
         "files": [{"path": path, "bytes": len(content), "executable": path in executable} for path, content in contents.items()],
         "log_bytes_max": log_bytes_max, "output_bytes_max": output_bytes_max, "concurrency": concurrency,
         "memory_mb": memory_mb, **({"log_times": True} if log_times else {}),
+        **({"outbound": True} if outbound else {}),
     }).encode()
     return struct.pack(">I", len(head)) + head + b"".join(contents.values())
 

@@ -11,12 +11,13 @@ mod fault;
 mod headers;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{Method, Request, Response, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -24,7 +25,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use lru::LruCache;
 use parking_lot::Mutex;
-use serverledge_core::{HttpBody, OutboundError};
+use serverledge_core::{BoxTunnel, HttpBody, OutboundError};
 
 use crate::error::ClientError;
 use crate::reach::{Judge, Lookup, Policy, ReachAllow, SystemLookup};
@@ -185,6 +186,32 @@ impl OutboundClient {
         }
     }
 
+    /// Opens a connection for a function that speaks on it itself. It counts as one of this pool's, and is shared with no request.
+    /// Whether the function may open it is the caller's to decide.
+    ///
+    /// # Errors
+    /// [`OutboundError`] says why there is no connection.
+    pub async fn tunnel(
+        &self,
+        pool: &OutboundPool,
+        target: &Authority,
+    ) -> Result<BoxTunnel, OutboundError> {
+        let host = target.host();
+        if self.state.policy.refused_address(host).is_some() {
+            return Err(OutboundError::Refused(host.to_owned()));
+        }
+        // Without TLS: that is the function's own.
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(target.clone());
+        let uri = uri.path_and_query("/").build();
+        let uri = uri.map_err(|_| OutboundError::Url(host.to_owned()))?;
+        let (connector, in_use) = self.connector_of(pool);
+        tunnel::open(connector, uri, in_use).await.map_err(|error| {
+            fault::of_connect(host.to_owned(), &*error, self.state.connect_timeout)
+        })
+    }
+
     /// Number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -210,6 +237,20 @@ impl OutboundClient {
 
     /// The client with the connections of a function, and the mark that they are used.
     fn client_of(&self, pool: &OutboundPool) -> (HttpClient, InUse) {
+        self.with_pool(pool, |pool| {
+            (pool.client.clone(), InUse::clone(&pool.in_use))
+        })
+    }
+
+    /// The same for a connection that no client keeps.
+    fn connector_of(&self, pool: &OutboundPool) -> (Connector, InUse) {
+        self.with_pool(pool, |pool| {
+            (pool.connector.clone(), InUse::clone(&pool.in_use))
+        })
+    }
+
+    /// The connections of a function, once idle ones have made room where there is little.
+    fn with_pool<T>(&self, pool: &OutboundPool, take: impl FnOnce(&Pool) -> T) -> T {
         let state = &self.state;
         let mut pools = state.pools.lock();
         let free = state.connector.free();
@@ -219,7 +260,7 @@ impl OutboundClient {
         if pool.connector.is_share_taken() {
             pool.close_unused();
         }
-        (pool.client.clone(), InUse::clone(&pool.in_use))
+        take(pool)
     }
 
     /// The response, with its limit.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::uri::Authority;
 
 use crate::cache::ClientCache;
 use crate::error::InvocationError;
@@ -12,7 +13,7 @@ use crate::executor::{HttpBody, Payload};
 use crate::id::InvocationId;
 use crate::log::FunctionLog;
 use crate::name::FunctionName;
-use crate::outbound::OutboundError;
+use crate::outbound::{BoxTunnel, OutboundError};
 use crate::run::CallOrigin;
 use crate::state::{StateError, StateOp, StateReply, StoreName};
 use crate::trace::{TraceContext, TraceId, TraceIds};
@@ -275,6 +276,15 @@ pub trait HostCalls: Send + Sync {
         let host = request.uri().host().unwrap_or_default().to_owned();
         Err(OutboundError::NotGranted(host))
     }
+
+    /// Opens a connection to a host and port outside of the node, within the rules of [`HostCalls::send`], for a function that says
+    /// itself what goes through it. It may outlive this; whoever runs the function closes it. Dropping the future gives it up.
+    async fn tunnel(&self, target: &Authority) -> Result<BoxTunnel, OutboundError> {
+        Err(OutboundError::NotGranted(target.host().to_owned()))
+    }
+
+    /// Says, before the function runs, that its requests cannot be told from those of other calls which run beside it.
+    fn shares_requests(&self) {}
 
     /// Carries out an operation on a store of the function's space. Dropping the future of a write leaves open whether it is
     /// applied.

@@ -57,8 +57,8 @@ pub use log::{FunctionLog, LogLines};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
 pub use outbound::{
-    HOST_NAME_BYTES_MAX, HostRule, OUTBOUND_HOSTS_MAX, OutboundError, ParseHostRuleError,
-    ends_in_a_number, is_host_name,
+    BoxTunnel, HOST_NAME_BYTES_MAX, HostRule, OUTBOUND_HOSTS_MAX, OutboundError,
+    ParseHostRuleError, Tunnel, TunnelError, ends_in_a_number, is_host_name,
 };
 pub use program_io::{
     ARGS_FAULTS, ArgPiece, ArgTemplateError, CONTENT_TYPE_DEFAULT, ParseStdinError,

@@ -1,11 +1,13 @@
 //! Outgoing HTTP: the hosts that a function may send requests to, and the reasons why a request did not go out.
 
 use std::fmt;
+use std::pin::Pin;
 use std::str::FromStr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 
 /// Longest name of a host, as the name service has it.
 pub const HOST_NAME_BYTES_MAX: usize = 253;
@@ -15,6 +17,36 @@ const URL_CHARS_MAX: usize = 256;
 
 /// Most hosts that a function may name.
 pub const OUTBOUND_HOSTS_MAX: usize = 64;
+
+/// A connection to a host outside, whose bytes are the function's own matter. Each direction can be polled without the other.
+/// Dropping it closes the connection.
+pub trait Tunnel: Send {
+    /// Bytes of the host; 0 at the end of its direction.
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<Result<usize, TunnelError>>;
+
+    /// Takes bytes for the host; returns how many were taken.
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<Result<usize, TunnelError>>;
+
+    /// Sends what was taken.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>>;
+
+    /// Ends the direction to the host.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), TunnelError>>;
+}
+
+/// The reason why a [`Tunnel`] broke.
+pub type TunnelError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An open [`Tunnel`].
+pub type BoxTunnel = Pin<Box<dyn Tunnel>>;
 
 /// A host, or the hosts below a name, that a function may send requests to, with scheme and port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +99,19 @@ impl HostRule {
             hosts: Hosts::One(host),
             port,
         })
+    }
+
+    /// The two rules that allow this host and this port and nothing else, by https and by http: the ones that let a function open
+    /// a connection to it, whatever it says on it. `None` if it names no host and port.
+    #[must_use]
+    pub fn of_authority(authority: &Authority) -> Option<[Self; 2]> {
+        authority.port()?;
+        let rule = |scheme: Scheme| {
+            let uri = Uri::builder().scheme(scheme).authority(authority.clone());
+            Self::of(&uri.path_and_query("/").build().ok()?)
+        };
+        let is_plain = !authority.as_str().contains('@');
+        is_plain.then_some([rule(Scheme::HTTPS)?, rule(Scheme::HTTP)?])
     }
 
     /// Whether it allows every request that the other one allows.
@@ -424,6 +469,33 @@ mod tests {
                 "{url}"
             );
             assert!(found.is_none_or(|rule| rule.allows(&uri)), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_a_port_has_two_rules() {
+        for (authority, shown) in [
+            (
+                "API.example.org:443",
+                Some(["https://api.example.org", "http://api.example.org:443"]),
+            ),
+            ("[::1]:80", Some(["https://[::1]:80", "http://[::1]"])),
+            (
+                "10.0.0.7:5432",
+                Some(["https://10.0.0.7:5432", "http://10.0.0.7:5432"]),
+            ),
+            ("api.example.org", None),
+            ("user@api.example.org:443", None),
+            ("api.example.org:0", None),
+            ("*:443", None),
+        ] {
+            let rules = HostRule::of_authority(&authority.parse().unwrap());
+            let rules = rules.map(|rules| rules.map(|rule| rule.to_string()));
+            assert_eq!(
+                rules,
+                shown.map(|rules| rules.map(ToOwned::to_owned)),
+                "{authority}"
+            );
         }
     }
 

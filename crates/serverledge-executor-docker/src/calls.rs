@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,12 +42,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Listens for one container's calls until it is dropped.
 pub(crate) struct CallServer {
     active: Arc<Active>,
-    _stop: DropGuard,
+    stop: CancellationToken,
+    _stops: DropGuard,
 }
 
-/// The invocations that may call, by capability.
+/// The invocations that run in a container.
 #[derive(Default)]
-struct Active(Mutex<HashMap<String, ActiveInvocation>>);
+pub(crate) struct Active {
+    /// By their capability. Locked before `busy`.
+    invocations: Mutex<HashMap<String, ActiveInvocation>>,
+    /// Cancelled when none of them runs any more, and then replaced.
+    busy: Mutex<CancellationToken>,
+    /// The number of requests that came without a capability.
+    turns: AtomicUsize,
+}
 
 /// An invocation, as its calls see it.
 #[derive(Clone)]
@@ -101,8 +109,19 @@ impl CallServer {
         }));
         Self {
             active,
-            _stop: stop.drop_guard(),
+            _stops: stop.clone().drop_guard(),
+            stop,
         }
+    }
+
+    /// The invocations that run.
+    pub(crate) fn active(&self) -> Arc<Active> {
+        Arc::clone(&self.active)
+    }
+
+    /// Cancelled when this is dropped, as it is with its container.
+    pub(crate) fn stopped(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// A capability for an invocation that begins.
@@ -112,12 +131,54 @@ impl CallServer {
         let text = hex::encode(random);
         let invocation = ActiveInvocation::new(host);
         let ended = invocation.ended.clone().drop_guard();
-        self.active.0.lock().insert(text.clone(), invocation);
+        self.active.begin(text.clone(), invocation);
         Ok(Capability {
             text,
             active: Arc::clone(&self.active),
             _ended: ended,
         })
+    }
+}
+
+// === impl Active ===
+
+impl Active {
+    fn begin(&self, capability: String, invocation: ActiveInvocation) {
+        self.invocations.lock().insert(capability, invocation);
+    }
+
+    /// One in which an invocation of this host runs, under this capability.
+    #[cfg(test)]
+    pub(crate) fn with(capability: &str, host: Arc<dyn HostCalls>) -> Self {
+        let active = Self::default();
+        active.begin(capability.to_owned(), ActiveInvocation::new(host));
+        active
+    }
+
+    pub(crate) fn end(&self, capability: &str) {
+        let mut invocations = self.invocations.lock();
+        invocations.remove(capability);
+        if invocations.is_empty() {
+            std::mem::take(&mut *self.busy.lock()).cancel();
+        }
+    }
+
+    fn get(&self, capability: &str) -> Option<ActiveInvocation> {
+        self.invocations.lock().get(capability).cloned()
+    }
+
+    /// Cancelled when no invocation runs any more; while none runs, at the end of the next ones.
+    pub(crate) fn busy(&self) -> CancellationToken {
+        self.busy.lock().clone()
+    }
+
+    /// The host of an invocation that runs, of several each in its turn; `None` if there is none.
+    pub(crate) fn host(&self) -> Option<Arc<dyn HostCalls>> {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let invocations = self.invocations.lock();
+        let at = turn.checked_rem(invocations.len())?;
+        let invocation = invocations.values().nth(at);
+        invocation.map(|invocation| Arc::clone(&invocation.host))
     }
 }
 
@@ -138,7 +199,7 @@ impl ActiveInvocation {
 
 impl Drop for Capability {
     fn drop(&mut self) {
-        self.active.0.lock().remove(&self.text);
+        self.active.end(&self.text);
     }
 }
 
@@ -322,7 +383,7 @@ async fn head(
     let params_length = stream.read_u32().await?;
     let invocation = std::str::from_utf8(&capability)
         .ok()
-        .and_then(|text| active.0.lock().get(text).cloned());
+        .and_then(|text| active.get(text));
     Ok((name_length.into(), params_length.into(), invocation))
 }
 

@@ -385,6 +385,9 @@ impl ExecutorParts {
         mut phases: Vec<StartPhase>,
     ) -> StartOutcome {
         let begun = Instant::now();
+        if !version.outbound.is_empty() {
+            listening.open_outbound()?;
+        }
         let ListeningContainer {
             container,
             connections,

@@ -13,7 +13,9 @@ use crate::calls::CallServer;
 use crate::container::{Container, Hub, new_name};
 use crate::engine::EngineError;
 use crate::memory_kills::MemoryKills;
+use crate::outbound;
 use crate::profile::{Recipe, SOCKET_DIR};
+use crate::socket::{CALL_SOCKET, OUTBOUND_SOCKET};
 
 /// Pause between tries to connect to what has just been started.
 const CONNECT_PAUSE: Duration = Duration::from_millis(2);
@@ -61,6 +63,20 @@ pub(crate) struct ListeningContainer {
     pub(crate) connections: Connections,
 }
 
+impl ListeningContainer {
+    /// Opens the way to hosts outside, for a container that is yet to be given its function.
+    pub(crate) fn open_outbound(&self) -> Result<(), LaunchError> {
+        let Some(calls) = &self.connections.calls else {
+            return Ok(());
+        };
+        let hub = &self.container.hub;
+        let listener = hub.sockets.listen(&self.container.name, OUTBOUND_SOCKET);
+        let listener = listener.map_err(|error| machine("listen for requests", error))?;
+        outbound::start(hub, listener, calls);
+        Ok(())
+    }
+}
+
 /// Creates and starts a container and waits until it listens. To be called from a task that nobody drops.
 pub(crate) async fn launch(
     hub: &Arc<Hub>,
@@ -79,7 +95,7 @@ pub(crate) async fn launch(
         // There before the container is: nobody in it can be quicker.
         let listener = hub
             .sockets
-            .listen(&name)
+            .listen(&name, CALL_SOCKET)
             .inspect_err(|_| hub.sockets.remove(&name));
         calls = Some(CallServer::start(
             hub,

@@ -20,6 +20,7 @@ mod launch;
 mod libpod;
 mod memory_kills;
 mod network;
+mod outbound;
 mod prepared;
 mod profile;
 mod protocol;

@@ -25,6 +25,8 @@ struct Bind<'a> {
     memory_mb: u64,
     /// The node reads frames that say when their text was written.
     log_times: bool,
+    /// The function may send requests to hosts outside, through the node's socket for them.
+    outbound: bool,
 }
 
 /// The answer to `POST /bind`; on success only the log is set.
@@ -73,6 +75,7 @@ pub(crate) fn bind_body(
         concurrency: version.limits.max_concurrency,
         memory_mb: version.limits.memory.get(),
         log_times: true,
+        outbound: !version.outbound.is_empty(),
     })?;
     let mut body = BytesMut::with_capacity(4 + json.len() + code.contents.len());
     body.extend_from_slice(&u32::try_from(json.len()).unwrap_or(u32::MAX).to_be_bytes());

@@ -198,6 +198,9 @@ impl ContainerSandbox {
     ) -> Result<Outcome, InvokeError> {
         let config = &self.container.hub.config;
         let (limit, deadline) = self.limit(call.deadline);
+        if self.version.limits.max_concurrency > 1 && !self.version.outbound.is_empty() {
+            host.shares_requests();
+        }
         // Held until the invocation has ended, however it does.
         let log = LogLines::new(host.log(), Some(call.id));
         let capability = self

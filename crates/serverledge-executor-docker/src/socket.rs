@@ -11,7 +11,9 @@ use tokio::net::{UnixListener, UnixStream};
 
 const SOCKET: &str = "agent.sock";
 /// The name of the socket on which the node listens for the function's calls.
-const CALL_SOCKET: &str = "call.sock";
+pub(crate) const CALL_SOCKET: &str = "call.sock";
+/// The name of the socket on which the node listens for the function's requests to hosts outside.
+pub(crate) const OUTBOUND_SOCKET: &str = "outbound.sock";
 
 /// The parent folder, and a descriptor of it: socket addresses have at most 108 bytes, so that they are reached through
 /// `/proc/self/fd` whatever the folder's path.
@@ -44,15 +46,12 @@ impl SocketDirs {
         Ok(path)
     }
 
-    /// The socket for the calls of a container that is yet to be started.
-    pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
-        let path = format!(
-            "/proc/self/fd/{}/{name}/{CALL_SOCKET}",
-            self.dir.as_raw_fd()
-        );
+    /// A socket of this name in a container's folder, on which the node listens.
+    pub(crate) fn listen(&self, name: &str, socket: &str) -> io::Result<UnixListener> {
+        let path = format!("/proc/self/fd/{}/{name}/{socket}", self.dir.as_raw_fd());
         let listener = UnixListener::bind(Path::new(&path))?;
         std::fs::set_permissions(
-            self.path.join(name).join(CALL_SOCKET),
+            self.path.join(name).join(socket),
             Permissions::from_mode(0o666),
         )?;
         Ok(listener)

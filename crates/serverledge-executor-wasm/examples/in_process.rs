@@ -7,7 +7,8 @@
 //! cargo run --release -p serverledge-executor-wasm --example in_process -- wasm-examples/add/add.wasm '{"a":1,"b":2}'
 //! ```
 //!
-//! With three arguments the first is the base of a snapshot, and the second a script that it loads. Prints microseconds of
+//! With three arguments the first is the base of a snapshot, and the second a script that it loads. One that answers requests
+//! gets the parameters as the body of one. Prints microseconds of
 //! each way, and the last way as a part of the first. With `--way NAME` in front it measures one way alone: ways that take
 //! turns find the processor's caches as the others left them, and share its memory with the other thread's way.
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use serverledge_core::{Call, Executor, FunctionLimits, InstanceKey, Payload, Version};
-use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
+use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker, answering_requests};
 use serverledge_testing::executor;
 use serverledge_testing::fake_host::FakeHost;
 use tokio::time::Instant;
@@ -149,7 +150,13 @@ async fn module(executor: &WasmExecutor, arguments: &[String]) -> Result<(Bytes,
                     128 << 20,
                 )
                 .await?;
-            Ok((snapshot.module.into(), params.clone()))
+            let answers = snapshot.output.contains(r#""interface":"http""#);
+            let module = if answers {
+                answering_requests(snapshot.module)
+            } else {
+                snapshot.module
+            };
+            Ok((module.into(), params.clone()))
         }
         _ => bail!("arguments: MODULE PARAMS, or BASE SCRIPT PARAMS"),
     }

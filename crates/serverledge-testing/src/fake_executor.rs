@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::uri::Authority;
 use http_body_util::{BodyExt as _, Empty};
 use parking_lot::Mutex;
 use serverledge_core::{
@@ -65,9 +66,10 @@ pub enum Behaviour {
     },
     /// Takes HTTP; answers 200 with the request's body.
     Http,
-    /// Sends a request; gives the status of the response, or the code of the fault, as a JSON string.
+    /// Sends a request; gives the status of the response, or the code of the fault, as a JSON string. Or opens a tunnel, and
+    /// gives `open`.
     Send {
-        /// The URL.
+        /// The URL; or `tunnel:`, a host and a port. `shared:` before it says that its requests may be another call's.
         url: String,
     },
     /// Reads an entry of the default store so many times, then adds 1 to it; gives the sum, or the code of the first
@@ -189,15 +191,29 @@ async fn take(time: Duration) {
     }
 }
 
-/// Sends a request without a body.
+/// Sends a request without a body, or opens a tunnel.
 async fn send(url: &str, host: &dyn HostCalls) -> Bytes {
-    let body = Empty::<Bytes>::new().map_err(|never| -> BodyError { match never {} });
-    let body: HttpBody = Box::pin(body);
-    let request = http::Request::get(url).body(body).expect("a URL");
-    let told = match host.send(request).await {
-        Ok(response) => response.status().as_str().to_owned(),
-        Err(fault) => fault.code().to_owned(),
+    let url = match url.strip_prefix("shared:") {
+        Some(url) => {
+            host.shares_requests();
+            url
+        }
+        None => url,
     };
+    let outcome = match url.strip_prefix("tunnel:") {
+        Some(target) => {
+            let target: Authority = target.parse().expect("a host and a port");
+            host.tunnel(&target).await.map(|_| "open".to_owned())
+        }
+        None => {
+            let body = Empty::<Bytes>::new().map_err(|never| -> BodyError { match never {} });
+            let body: HttpBody = Box::pin(body);
+            let request = http::Request::get(url).body(body).expect("a URL");
+            let response = host.send(request).await;
+            response.map(|response| response.status().as_str().to_owned())
+        }
+    };
+    let told = outcome.unwrap_or_else(|fault| fault.code().to_owned());
     format!("\"{told}\"").into()
 }
 

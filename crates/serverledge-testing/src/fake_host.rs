@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serverledge_core::{
-    CallError, FunctionLog, FunctionName, HostCalls, HttpBody, InvocationError, InvocationId,
-    OutboundError, StateError, StateKey, StateOp, StateReply, StoreName,
+    BoxTunnel, CallError, FunctionLog, FunctionName, HostCalls, HttpBody, InvocationError,
+    InvocationId, OutboundError, StateError, StateKey, StateOp, StateReply, StoreName,
 };
 use tokio::sync::watch;
 
 use self::state::FakeStores;
+pub use self::tunnel::OpenedTunnel;
 
 mod state;
+mod tunnel;
 
 /// The longest time that a test waits for an event: far longer than anything takes, so that a slow machine passes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -150,6 +153,7 @@ struct HostShared {
     counts: watch::Sender<HostCounts>,
     written: watch::Sender<Vec<WrittenLines>>,
     sent: watch::Sender<Vec<SentRequest>>,
+    tunnels: watch::Sender<Vec<OpenedTunnel>>,
 }
 
 #[derive(Default)]
@@ -159,6 +163,10 @@ struct HostState {
     answers: HashMap<String, Option<FakeAnswer>>,
     /// `None`: the function may send no requests.
     server: Option<FakeServer>,
+    /// The answer in tunnels; `None`: none opens.
+    tunnel_answer: Option<Bytes>,
+    /// Whether a function has said that its requests may be another's.
+    shares_requests: bool,
     state_ops: Vec<HostStateOp>,
     state_answer: StateAnswer,
     stores: FakeStores,
@@ -269,6 +277,23 @@ impl HostCalls for FakeHost {
         };
         sending.state = RequestState::Answered;
         Ok(respond(&sending.sent()))
+    }
+
+    async fn tunnel(&self, target: &Authority) -> Result<BoxTunnel, OutboundError> {
+        // As on a real node, an answer takes at least one turn of the runtime.
+        tokio::task::yield_now().await;
+        let state = self.shared.state.lock();
+        if let Some(FakeServer::Fails(fault)) = &state.server {
+            return Err(fault());
+        }
+        match &state.tunnel_answer {
+            Some(answer) => Ok(tunnel::open(&self.shared, target, answer.clone())),
+            None => Err(OutboundError::NotGranted(target.host().to_owned())),
+        }
+    }
+
+    fn shares_requests(&self) {
+        self.shared.state.lock().shares_requests = true;
     }
 
     async fn state(&self, store: &StoreName, op: StateOp) -> Result<StateReply, StateError> {
@@ -435,6 +460,38 @@ impl FakeHostHandle {
     /// From now on outgoing requests fail so, before their body is read.
     pub fn fail_requests(&self, fault: impl Fn() -> OutboundError + Send + Sync + 'static) {
         self.shared.state.lock().server = Some(FakeServer::Fails(Arc::new(fault)));
+    }
+
+    /// From now on tunnels open. Each gives these bytes once a blank line was written to it, and then ends.
+    pub fn open_tunnels(&self, answer: impl Into<Bytes>) {
+        self.shared.state.lock().tunnel_answer = Some(answer.into());
+    }
+
+    /// All tunnels so far, in their order.
+    #[must_use]
+    pub fn tunnels(&self) -> Vec<OpenedTunnel> {
+        self.shared.tunnels.borrow().clone()
+    }
+
+    /// Waits until the last tunnel is so.
+    ///
+    /// # Panics
+    /// If that does not come; the message then says `what` did not.
+    pub async fn wait_for_tunnel(
+        &self,
+        what: &str,
+        mut condition: impl FnMut(&OpenedTunnel) -> bool,
+    ) {
+        wait_for(&self.shared.tunnels, what, |tunnels| {
+            tunnels.last().is_some_and(&mut condition)
+        })
+        .await;
+    }
+
+    /// Whether it was said that requests of its function may be those of another call.
+    #[must_use]
+    pub fn shares_requests(&self) -> bool {
+        self.shared.state.lock().shares_requests
     }
 
     /// All outgoing requests so far, in their order.

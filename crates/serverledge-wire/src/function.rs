@@ -93,8 +93,8 @@ pub struct FunctionBody<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = String)]
     pub network: Cow<'a, str>,
-    /// Hosts that a `wasm` or `javascript` function may send requests to, each `[SCHEME://]HOST[:PORT]`; `*.NAME` is all
-    /// names below one. Without a scheme it is https. None: it sends no requests.
+    /// Hosts that the function may send requests to, each `[SCHEME://]HOST[:PORT]`; `*.NAME` is all names below one. Without a
+    /// scheme it is https. None: it sends no requests. Not for the runtime `custom`, and not with the network `bridge`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_hosts: Vec<String>,
     /// Equal parameters give an equal result.
@@ -273,7 +273,8 @@ impl FunctionBody<'_> {
         } else {
             self.runtime.parse()?
         };
-        let outbound = outbound::checked(&self.allow_hosts, runtime)?;
+        let network = self.checked_network(runtime)?;
+        let outbound = outbound::checked(&self.allow_hosts, runtime, network)?;
         Ok(FunctionSpec {
             name,
             runtime,
@@ -281,9 +282,9 @@ impl FunctionBody<'_> {
             handler: self.checked_handler()?,
             image: self.checked_image(runtime)?,
             io: program_io::checked(self, runtime)?,
-            network: self.checked_network(runtime)?,
+            network,
             env: self.checked_env()?,
-            secrets: secrets::checked(self, &outbound)?,
+            secrets: secrets::checked(self, runtime, &outbound)?,
             outbound,
             flags: Flags {
                 idempotent: self.idempotent,

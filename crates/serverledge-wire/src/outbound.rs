@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serverledge_core::{HostRule, OUTBOUND_HOSTS_MAX, Runtime};
+use serverledge_core::{HostRule, Network, OUTBOUND_HOSTS_MAX, Runtime};
 
 use crate::spec_error::SpecError;
 
@@ -10,13 +10,19 @@ use crate::spec_error::SpecError;
 const HOST_BYTES_MAX: usize = 270;
 
 /// Checks `AllowHosts`. Texts that mean the same are one host.
-pub(crate) fn checked(hosts: &[String], runtime: Runtime) -> Result<BTreeSet<HostRule>, SpecError> {
+pub(crate) fn checked(
+    hosts: &[String],
+    runtime: Runtime,
+    network: Network,
+) -> Result<BTreeSet<HostRule>, SpecError> {
     let fault = |fault: String| SpecError::member("AllowHosts", fault);
-    let is_in_wasm = matches!(runtime, Runtime::Wasm | Runtime::JavaScript);
-    if !hosts.is_empty() && !is_in_wasm {
-        return Err(fault(format!(
-            "only wasm and javascript functions have it; this one's runtime is {runtime}, whose containers have Network"
-        )));
+    if !hosts.is_empty() && runtime == Runtime::Custom {
+        let why = "an image of its own has no agent through which requests go; it has Network";
+        return Err(fault(why.to_owned()));
+    }
+    if !hosts.is_empty() && network == Network::Bridge {
+        let why = "with Network \"bridge\" a container reaches other hosts as well; name hosts, or this network";
+        return Err(fault(why.to_owned()));
     }
     if hosts.len() > OUTBOUND_HOSTS_MAX {
         return Err(fault(format!(
@@ -80,8 +86,10 @@ mod tests {
             "https://api.example.org",
         ];
         assert_eq!(found.unwrap(), expected);
-        let script = hosts(r#","Runtime":"javascript","AllowHosts":["*"]"#);
-        assert_eq!(script.unwrap(), ["https://*"]);
+        for runtime in ["javascript", "python", "nodejs"] {
+            let members = format!(r#","Runtime":"{runtime}","AllowHosts":["*"]"#);
+            assert_eq!(hosts(&members).unwrap(), ["https://*"], "{runtime}");
+        }
     }
 
     #[test]
@@ -101,12 +109,12 @@ mod tests {
                 r#""ftp://a.example": requests go out by http and https, not by "ftp""#,
             ),
             (
-                r#","Runtime":"python","AllowHosts":["a.example"]"#,
-                "only wasm and javascript functions have it; this one's runtime is python, whose containers have Network",
+                r#","Runtime":"python","Network":"bridge","AllowHosts":["a.example"]"#,
+                "with Network \"bridge\" a container reaches other hosts as well; name hosts, or this network",
             ),
             (
                 r#","Runtime":"custom","CustomImage":"i","AllowHosts":["a.example"]"#,
-                "only wasm and javascript functions have it; this one's runtime is custom, whose containers have Network",
+                "an image of its own has no agent through which requests go; it has Network",
             ),
         ] {
             let told = format!("invalid_member: invalid AllowHosts: {told}");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serverledge_core::{HostRule, OUTBOUND_HOSTS_MAX, Secrets};
+use serverledge_core::{HostRule, OUTBOUND_HOSTS_MAX, Runtime, Secrets};
 use utoipa::ToSchema;
 
 use crate::function::{FunctionBody, check_variables};
@@ -42,6 +42,7 @@ impl SecretValues {
 /// they end up.
 pub(crate) fn checked(
     body: &FunctionBody<'_>,
+    runtime: Runtime,
     outbound: &BTreeSet<HostRule>,
 ) -> Result<Secrets, SpecError> {
     let values = &body.secrets.0;
@@ -51,6 +52,13 @@ pub(crate) fn checked(
             "Secrets",
             format!("{twice:?} is a variable of Env as well"),
         ));
+    }
+    if !body.secret_hosts.is_empty() && !matches!(runtime, Runtime::Wasm | Runtime::JavaScript) {
+        let fault = format!(
+            "only wasm and javascript functions have it; this one's runtime is {runtime}, whose TLS the node does not \
+             see into"
+        );
+        return Err(SpecError::member("SecretHosts", fault));
     }
     let hosts = body.secret_hosts.iter().map(|(name, hosts)| {
         let rules = hosts_of(name, hosts, values, outbound);
@@ -203,6 +211,22 @@ mod tests {
             refused(&many),
             "invalid Secrets: at most 64 variables are allowed, Env and Secrets together"
         );
+    }
+
+    #[test]
+    fn a_container_has_its_secrets_itself() {
+        for runtime in ["python", "nodejs"] {
+            let body = format!(
+                r#"{{"Name":"f","Runtime":"{runtime}","Secrets":{{"KEY":"hunter2"}},"AllowHosts":["a.example"],"SecretHosts":{{"KEY":["a.example"]}}}}"#
+            );
+            let body = FunctionBody::parse(body.as_bytes()).unwrap();
+            let refused = body.to_spec(Runtime::Wasm).unwrap_err().to_string();
+            let told = format!(
+                "invalid SecretHosts: only wasm and javascript functions have it; this one's runtime is {runtime}, whose \
+                 TLS the node does not see into"
+            );
+            assert_eq!(refused, told);
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@
       throw new Error('data must be a string or Buffer and salt must either be a salt string or a number of rounds');
     const whole = typeof salt === 'number' ? genSaltSync(salt) : salt;
     const [begin, cost, letters] = FORM.exec(whole) ?? [];
-    const password = typeof data === 'string' ? native.encode(data.toWellFormed()) : data;
+    const password = typeof data === 'string' ? native.encode(data) : data;
     const hash = begin && native.bcrypt(password, read(letters, SALT_BYTES), Number(cost));
     if (!hash) throw new Error('Invalid salt. Salt must be in the form of: $Vers$log2(NumRounds)$saltvalue');
     return begin + written(hash);
@@ -80,7 +80,7 @@
 
   function truncates(password) {
     if (typeof password !== 'string') throw new Error('password must be a string');
-    return native.encode(password.toWellFormed()).length > PASSWORD_BYTES_MAX;
+    return native.encode(password).length > PASSWORD_BYTES_MAX;
   }
 
   // With a callback at the end, or a promise.

@@ -76,7 +76,7 @@
   const base64url = { alphabet: 'base64url', omitPadding: true };
   const utf8 = {
     name: 'utf8',
-    encode: (text) => native.encode(text.toWellFormed()),
+    encode: (text) => native.encode(text),
     decode: (bytes) => native.decode(bytes, false, true)[0],
   };
   const latin1 = { name: 'latin1', unit: 1, encode: unitsOf, decode: textOf };

@@ -32,7 +32,7 @@
     }
 
     encode(text = '') {
-      return native.encode(String(text).toWellFormed());
+      return native.encode(String(text));
     }
 
     encodeInto(text, into) {

@@ -39,7 +39,7 @@
     const requested = canonicalizeLocaleList(locales);
     const options = coerceOptions(given, NAME);
     const usage = getOption(options, 'usage', 'string', ['sort', 'search'], 'sort', NAME);
-    const opt = {};
+    const opt = { __proto__: null };
     opt.localeMatcher = getOption(options, 'localeMatcher', 'string', ['lookup', 'best fit'], 'best fit', NAME);
     const collation = getOption(options, 'collation', 'string', undefined, undefined, NAME);
     if (collation !== undefined && !/^[a-z0-9]{3,8}(?:-[a-z0-9]{3,8})*$/i.test(collation))

@@ -8,6 +8,7 @@
   const {
     call,
     canonicalizeLocaleList,
+    chained,
     coerceOptions,
     define,
     getNumberOption,
@@ -15,10 +16,12 @@
     keep,
     methods,
     parts,
+    resolvedFrom,
     resolveLocale,
     service,
     slotsOf,
     supportedValues,
+    unwrapped,
   } = shared.intl;
   const { intlAsk } = native;
   const { apply } = Reflect;
@@ -81,7 +84,8 @@
   }
 
   function readLocale(requested, options) {
-    const opt = { localeMatcher: getOption(options, 'localeMatcher', 'string', MATCHERS, 'best fit', SERVICE) };
+    const localeMatcher = getOption(options, 'localeMatcher', 'string', MATCHERS, 'best fit', SERVICE);
+    const opt = { __proto__: null, localeMatcher };
     opt.ca = typeOption(options, 'calendar');
     opt.nu = typeOption(options, 'numberingSystem');
     const hour12 = getOption(options, 'hour12', 'boolean', undefined, undefined, SERVICE);
@@ -111,7 +115,7 @@
   // === formats ===
 
   function readComponents(options) {
-    const components = {};
+    const components = { __proto__: null };
     for (const name of Object.keys(COMPONENTS)) {
       components[name] =
         name === 'fractionalSecondDigits'
@@ -155,12 +159,13 @@
       ({ locale } = resolveLocale(requested, { ...opt, hc: null }, ['ca', 'hc', 'nu'], valuesOf));
     return {
       handle,
+      bound: undefined,
       resolved: { locale, calendar: ca, numberingSystem: nu, timeZone, ...resolved, dateStyle, timeStyle },
     };
   }
 
   function resolvedOf(handle) {
-    const resolved = {};
+    const resolved = { __proto__: null };
     const lines = call(handle, 'resolved');
     if (lines === '') return resolved;
     for (const line of lines.split('\n')) {
@@ -194,17 +199,15 @@
     const format = new.target === undefined ? Object.create(DateTimeFormat.prototype) : this;
     const [locales, options] = arguments;
     formats.set(format, made(canonicalizeLocaleList(locales), optionsOf(options), NEEDS.any));
-    return format;
+    return new.target === undefined ? chained(DateTimeFormat, this, format) : format;
   }
 
   const slots = (format, name) => slotsOf(formats, format, `${SERVICE}.prototype.${name}`);
 
   methods(DateTimeFormat.prototype, {
     resolvedOptions() {
-      const { resolved } = slotsOf(formats, this, 'UnwrapDateTimeFormat');
-      const options = {};
-      for (const name of Object.keys(resolved)) if (resolved[name] !== undefined) options[name] = resolved[name];
-      return options;
+      const { resolved } = unwrapped(formats, DateTimeFormat, this, 'UnwrapDateTimeFormat');
+      return resolvedFrom(resolved, Object.keys(resolved));
     },
 
     formatToParts(date) {
@@ -213,7 +216,7 @@
     },
 
     get format() {
-      const found = slotsOf(formats, this, 'UnwrapDateTimeFormat');
+      const found = unwrapped(formats, DateTimeFormat, this, 'UnwrapDateTimeFormat');
       if (found.bound === undefined) {
         const { handle } = found;
         found.bound = (date) => call(handle, 'format', timeOf(date));

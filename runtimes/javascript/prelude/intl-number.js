@@ -8,6 +8,7 @@
   const {
     call,
     canonicalizeLocaleList,
+    chained,
     coerceOptions,
     define,
     defaultNumberOption,
@@ -17,10 +18,13 @@
     keep,
     methods,
     parts,
+    resolvedFrom,
     resolveLocale,
     service,
     slotsOf,
     supportedValues,
+    toNumber,
+    unwrapped,
   } = shared.intl;
   const { intlAsk } = native;
   const { apply } = Reflect;
@@ -62,11 +66,12 @@
 
   // The options that NumberFormat and RelativeTimeFormat have in common.
   function readLocale(requested, options, name) {
-    const opt = { localeMatcher: getOption(options, 'localeMatcher', 'string', MATCHERS, 'best fit', name) };
+    const localeMatcher = getOption(options, 'localeMatcher', 'string', MATCHERS, 'best fit', name);
+    const opt = { __proto__: null, localeMatcher };
     opt.nu = getOption(options, 'numberingSystem', 'string', undefined, undefined, name);
     if (opt.nu !== undefined && !SYSTEM.test(opt.nu)) throw new RangeError(`Invalid numberingSystem : ${opt.nu}`);
     const { locale, dataLocale, nu } = resolveLocale(requested, opt, ['nu'], valuesOf);
-    return { locale, dataLocale, numberingSystem: nu };
+    return { __proto__: null, locale, dataLocale, numberingSystem: nu };
   }
 
   function isUnit(unit) {
@@ -215,17 +220,12 @@
     throw new TypeError('Cannot convert object to primitive value');
   }
 
-  function numberOf(primitive) {
-    if (typeof primitive === 'symbol') throw new TypeError('Cannot convert a Symbol value to a number');
-    return Number(primitive);
-  }
-
   // ToIntlMathematicalValue: a number, or the exact number as a literal in decimals.
   function mathematicalValue(value) {
     const primitive = primitiveOf(value);
     if (typeof primitive === 'number') return primitive;
     if (typeof primitive === 'bigint') return `${primitive}`;
-    const number = numberOf(primitive);
+    const number = toNumber(primitive);
     if (typeof primitive !== 'string' || number === 0 || !Number.isFinite(number)) return number;
     const text = primitive.trim();
     return /^0[box]/i.test(text) ? `${BigInt(text)}` : text;
@@ -249,24 +249,11 @@
   // === Intl.NumberFormat ===
 
   const formats = new WeakMap();
-  const fallback = (shared.intl.fallbackSymbol ??= Symbol('IntlLegacyConstructedSymbol'));
-
-  // UnwrapNumberFormat
-  function unwrapped(value, method) {
-    const isWrapped =
-      typeof value === 'object' && value !== null && !formats.has(value) && value instanceof NumberFormat;
-    return slotsOf(formats, isWrapped ? value[fallback] : value, method);
-  }
 
   function NumberFormat() {
     const made = new.target === undefined ? Object.create(NumberFormat.prototype) : this;
     formats.set(made, makeSlots(arguments[0], arguments[1]));
-    // An object of before there were classes is given one.
-    if (new.target === undefined && this instanceof NumberFormat) {
-      Object.defineProperty(this, fallback, { value: made });
-      return this;
-    }
-    return made;
+    return new.target === undefined ? chained(NumberFormat, this, made) : made;
   }
 
   const RESOLVED = (
@@ -275,22 +262,17 @@
     'compactDisplay signDisplay roundingMode roundingIncrement trailingZeroDisplay roundingPriority'
   ).split(' ');
 
-  function resolved(slots, names) {
-    const options = {};
-    for (const name of names) if (slots[name] !== undefined) options[name] = slots[name];
-    return options;
-  }
-
   methods(NumberFormat.prototype, {
     resolvedOptions() {
-      return resolved(unwrapped(this, `${SERVICE}.prototype.resolvedOptions`), RESOLVED);
+      const slots = unwrapped(formats, NumberFormat, this, `${SERVICE}.prototype.resolvedOptions`);
+      return resolvedFrom(slots, RESOLVED);
     },
     formatToParts(value) {
       const slots = slotsOf(formats, this, `${SERVICE}.prototype.formatToParts`);
       return parts(ask(slots, 'parts', mathematicalValue(value)));
     },
     get format() {
-      const slots = unwrapped(this, 'get Intl.NumberFormat.prototype.format');
+      const slots = unwrapped(formats, NumberFormat, this, 'get Intl.NumberFormat.prototype.format');
       slots.format ??= Object.defineProperty((value) => ask(slots, 'format', mathematicalValue(value)), 'name', {
         value: '',
       });
@@ -310,6 +292,7 @@
     },
   });
   define('NumberFormat', NumberFormat);
+  shared.intl.readDigits = readDigits;
 
   // === Intl.RelativeTimeFormat ===
 
@@ -319,9 +302,7 @@
   function relative(format, what, value, unit) {
     const method = `${RELATIVE}.prototype.${what === 'parts' ? 'formatToParts' : 'format'}`;
     const slots = slotsOf(relatives, format, method);
-    const primitive = primitiveOf(value);
-    if (typeof primitive === 'bigint') throw new TypeError('Cannot convert a BigInt value to a number');
-    const number = numberOf(primitive);
+    const number = toNumber(primitiveOf(value));
     const text = `${unit}`;
     const single = text.endsWith('s') ? text.slice(0, -1) : text;
     if (!Number.isFinite(number)) throw new RangeError(`Value need to be finite number for ${method}()`);
@@ -344,7 +325,7 @@
   methods(RelativeTimeFormat.prototype, {
     resolvedOptions() {
       const slots = slotsOf(relatives, this, `${RELATIVE}.prototype.resolvedOptions`);
-      return resolved(slots, ['locale', 'style', 'numeric', 'numberingSystem']);
+      return resolvedFrom(slots, ['locale', 'style', 'numeric', 'numberingSystem']);
     },
     format(value, unit) {
       return relative(this, 'format', value, unit).answer;

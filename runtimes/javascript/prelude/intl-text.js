@@ -1,5 +1,5 @@
 // names: Intl localeCompare toLocaleString toLocaleDateString toLocaleTimeString toLocaleUpperCase toLocaleLowerCase
-// needs: intl
+// needs: intl intl-number
 // Intl.PluralRules, Intl.ListFormat and Intl.Segmenter.
 (function (native, shared) {
   'use strict';
@@ -8,12 +8,11 @@
     canonicalizeLocaleList,
     coerceOptions,
     define,
-    defaultNumberOption,
-    getNumberOption,
     getOption,
     getOptionsObject,
+    readDigits,
   } = shared.intl;
-  const { methods, resolveLocale, service, slotsOf } = shared.intl;
+  const { methods, resolvedFrom, resolveLocale, service, slotsOf, toNumber } = shared.intl;
   const { intlCall } = native;
   const MATCHERS = ['lookup', 'best fit'];
   const none = () => [null];
@@ -29,67 +28,63 @@
   const rules = new WeakMap();
   const SERVICE = 'Intl.PluralRules';
 
-  // The digits that a number is written with before it is looked at.
-  function digitOptions(options) {
-    const digits = { minimumIntegerDigits: getNumberOption(options, 'minimumIntegerDigits', 1, 21, 1) };
-    const { minimumFractionDigits: leastFraction, maximumFractionDigits: mostFraction } = options;
-    const { minimumSignificantDigits: least, maximumSignificantDigits: most } = options;
-    if (least !== undefined || most !== undefined) {
-      digits.minimumSignificantDigits = defaultNumberOption(least, 1, 21, 1, 'minimumSignificantDigits');
-      digits.maximumSignificantDigits = defaultNumberOption(
-        most,
-        digits.minimumSignificantDigits,
-        21,
-        21,
-        'maximumSignificantDigits',
-      );
-      return digits;
-    }
-    let minimum = defaultNumberOption(leastFraction, 0, 100, undefined, 'minimumFractionDigits');
-    let maximum = defaultNumberOption(mostFraction, 0, 100, undefined, 'maximumFractionDigits');
-    if (minimum === undefined) minimum = Math.min(0, maximum ?? 0);
-    else if (maximum === undefined) maximum = Math.max(3, minimum);
-    else if (minimum > maximum) throw new RangeError('maximumFractionDigits value is out of range.');
-    digits.minimumFractionDigits = minimum;
-    digits.maximumFractionDigits = maximum ?? 3;
-    return digits;
-  }
+  const NOTATIONS = ['standard', 'compact', 'scientific', 'engineering'];
+  const RESOLVED = (
+    'locale type notation compactDisplay minimumIntegerDigits minimumFractionDigits maximumFractionDigits ' +
+    'minimumSignificantDigits maximumSignificantDigits pluralCategories roundingIncrement roundingMode ' +
+    'roundingPriority trailingZeroDisplay'
+  ).split(' ');
+
+  // Whether numbers are written without an exponent and rounded as they are without options.
+  const isPlain = ({ notation, roundingIncrement, roundingMode, roundingPriority, trailingZeroDisplay }) =>
+    notation === 'standard' &&
+    roundingIncrement === 1 &&
+    roundingMode === 'halfExpand' &&
+    roundingPriority === 'auto' &&
+    trailingZeroDisplay === 'auto';
 
   function PluralRules() {
     requireNew(new.target, SERVICE);
     const requested = canonicalizeLocaleList(arguments[0]);
     const options = coerceOptions(arguments[1], SERVICE);
-    getOption(options, 'localeMatcher', 'string', MATCHERS, 'best fit', SERVICE);
-    const type = getOption(options, 'type', 'string', ['cardinal', 'ordinal'], 'cardinal', SERVICE);
-    const digits = digitOptions(options);
-    const { locale } = resolveLocale(requested, {}, [], none, 'resolve-plurals');
-    rules.set(this, {
-      handle: service(services, 'plurals', locale, { type, ...digits }),
-      resolved: { locale, type, ...digits },
-    });
+    const option = (name, values, fallback) => getOption(options, name, 'string', values, fallback, SERVICE);
+    option('localeMatcher', MATCHERS, 'best fit');
+    const slots = { __proto__: null, type: option('type', ['cardinal', 'ordinal'], 'cardinal') };
+    slots.notation = option('notation', NOTATIONS, 'standard');
+    const compactDisplay = option('compactDisplay', ['short', 'long'], 'short');
+    if (slots.notation === 'compact') slots.compactDisplay = compactDisplay;
+    readDigits(options, slots, 0, 3, slots.notation);
+    const { locale, dataLocale } = resolveLocale(requested, {}, [], none, 'resolve-plurals');
+    const handle = service(services, 'plurals', locale, slots);
+    // Other numbers are looked at by what writes them in NumberFormat.
+    const written = isPlain(slots) ? undefined : service(services, 'number', dataLocale, slots);
+    rules.set(this, { ...slots, locale, handle, written });
   }
 
   const ofRange = (value, name) => {
-    if (value === undefined) throw new TypeError(`Invalid ${name} : undefined`);
-    const number = Number(value);
+    const number = toNumber(value);
     if (Number.isNaN(number)) throw new RangeError(`Invalid ${name} : NaN`);
     return number;
   };
 
   methods(PluralRules.prototype, {
     resolvedOptions() {
-      const { handle, resolved } = slotsOf(rules, this, 'Intl.PluralRules.prototype.resolvedOptions');
-      return { ...resolved, pluralCategories: intlCall(handle, 'categories').split(' ') };
+      const slots = slotsOf(rules, this, 'Intl.PluralRules.prototype.resolvedOptions');
+      const pluralCategories = intlCall(slots.handle, 'categories').split(' ');
+      return resolvedFrom({ __proto__: null, ...slots, pluralCategories }, RESOLVED);
     },
     select(value) {
-      const { handle } = slotsOf(rules, this, 'Intl.PluralRules.prototype.select');
-      return intlCall(handle, 'select', Number(value));
+      const { handle, written } = slotsOf(rules, this, 'Intl.PluralRules.prototype.select');
+      const number = toNumber(value);
+      return written === undefined ? intlCall(handle, 'select', number) : intlCall(written, 'plural', number);
     },
     selectRange(start, end) {
-      const { handle } = slotsOf(rules, this, 'Intl.PluralRules.prototype.selectRange');
+      const { handle, written } = slotsOf(rules, this, 'Intl.PluralRules.prototype.selectRange');
       if (start === undefined) throw new TypeError('Invalid startRange : undefined');
       if (end === undefined) throw new TypeError('Invalid endRange : undefined');
-      return intlCall(handle, 'selectRange', ofRange(start, 'startRange'), ofRange(end, 'endRange'));
+      const [first, last] = [ofRange(start, 'startRange'), ofRange(end, 'endRange')];
+      if (written !== undefined) return intlCall(written, 'pluralRange', first, last);
+      return intlCall(handle, 'selectRange', first, last);
     },
   });
   define('PluralRules', PluralRules, SERVICE, 'resolve-plurals');
@@ -175,7 +170,7 @@
     const requested = canonicalizeLocaleList(arguments[0]);
     const options = getOptionsObject(arguments[1]);
     getOption(options, 'localeMatcher', 'string', MATCHERS, 'best fit', 'Intl.Segmenter');
-    const { locale, dataLocale } = resolveLocale(requested, {}, [], none);
+    const { locale, dataLocale } = resolveLocale(requested, {}, [], none, 'resolve-segments');
     const granularity = getOption(
       options,
       'granularity',
@@ -229,9 +224,9 @@
 
   const SegmentsPrototype = {};
   methods(SegmentsPrototype, {
-    containing() {
+    containing(position) {
       const slots = slotsOf(cut, this, '%SegmentsPrototype%.containing');
-      const index = Math.trunc(Number(arguments[0])) || 0;
+      const index = Math.trunc(toNumber(position)) || 0;
       if (index < 0 || index >= slots.text.length) return undefined;
       const { starts } = found(slots);
       let [low, high] = [0, starts.length];
@@ -261,5 +256,5 @@
       return segments;
     },
   });
-  define('Segmenter', Segmenter);
+  define('Segmenter', Segmenter, 'Intl.Segmenter', 'resolve-segments');
 });

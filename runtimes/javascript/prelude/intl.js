@@ -7,6 +7,8 @@
   const DEFAULT = { locale: 'en-US', dataLocale: 'en' };
   const { intlAsk, intlCall, intlMake } = native;
   const { apply } = Reflect;
+  // Without regard to what a script makes of `instanceof`.
+  const isInstance = Function.prototype[Symbol.hasInstance];
   const { replace: replaceText, split: splitText, toLowerCase } = String.prototype;
   // Services that a file keeps, by their kind, locale and options.
   const KEPT_MAX = 64;
@@ -95,12 +97,13 @@
     if (typeof list === 'string' || locales.has(list)) return [tagOf(list)];
     if (list === null) throw new TypeError('Cannot convert undefined or null to object');
     const given = Object(list);
-    const tags = [];
+    // Lists and objects of options are made so that nothing on Array.prototype and Object.prototype is called.
+    let tags = [];
     const length = Math.min(Math.max(Math.trunc(Number(given.length)) || 0, 0), Number.MAX_SAFE_INTEGER);
     for (let at = 0; at < length; at++) {
       if (!(at in given)) continue;
       const tag = tagOf(given[at]);
-      if (!tags.includes(tag)) tags.push(tag);
+      if (!tags.includes(tag)) tags = [...tags, tag];
     }
     return tags;
   }
@@ -110,25 +113,23 @@
   function partsOfTag(tag) {
     const keywords = new Map();
     const subtags = apply(splitText, tag, ['-']);
-    const language = [];
-    const others = [];
-    let [at, singleton] = [0, ''];
+    let language = subtags[0];
+    let [others, singleton] = ['', ''];
     let key;
-    for (; at < subtags.length; at++) {
+    for (let at = 1; at < subtags.length; at++) {
       const subtag = subtags[at];
-      if (subtag.length === 1 && at > 0) {
-        if (subtag === 'x') break;
+      if (subtag.length === 1 && singleton !== 'x') {
         singleton = subtag;
         key = undefined;
         if (singleton === 'u') continue;
       }
-      if (singleton === '') language.push(subtag);
-      else if (singleton !== 'u') others.push(subtag);
+      if (singleton === '') language += `-${subtag}`;
+      else if (singleton !== 'u') others += others === '' ? subtag : `-${subtag}`;
       else if (subtag.length === 2) keywords.set((key = subtag), '');
       else if (key !== undefined)
         keywords.set(key, keywords.get(key) === '' ? subtag : `${keywords.get(key)}-${subtag}`);
     }
-    return { language: language.join('-'), keywords, others: others.concat(subtags.slice(at)).join('-') };
+    return { language, keywords, others };
   }
 
   // The value of a keyword as it is canonical: `ca` of "islamicc" is "islamic-civil".
@@ -149,6 +150,7 @@
     return { locale, dataLocale };
   }
 
+  // The keys are sorted.
   function resolveLocale(requestedLocales, opt, relevantExtensionKeys, valuesOf, table = 'resolve') {
     let [found, keywords] = [DEFAULT, new Map()];
     for (const tag of requestedLocales) {
@@ -159,9 +161,9 @@
       break;
     }
     const { locale, dataLocale } = found;
-    const result = { locale, dataLocale };
+    const result = { __proto__: null, locale, dataLocale };
     let extension = '';
-    for (const key of [...relevantExtensionKeys].sort()) {
+    for (const key of relevantExtensionKeys) {
       const values = valuesOf(key, dataLocale);
       let value = values[0];
       let supported = '';
@@ -255,6 +257,39 @@
     return slots;
   }
 
+  // What resolvedOptions gives: those slots of the names that are set.
+  function resolvedFrom(slots, names) {
+    const options = { __proto__: null };
+    for (const name of names) if (slots[name] !== undefined) options[name] = slots[name];
+    return { ...options };
+  }
+
+  // ToNumber
+  function toNumber(value) {
+    if (typeof value === 'bigint' || typeof value === 'symbol')
+      throw new TypeError(`Cannot convert a ${typeof value === 'bigint' ? 'BigInt' : 'Symbol'} value to a number`);
+    return Number(value);
+  }
+
+  // === constructors that are functions as well ===
+
+  const fallbackSymbol = Symbol('IntlLegacyConstructedSymbol');
+
+  // ChainNumberFormat, ChainDateTimeFormat: an object of before there were classes is given what was made.
+  function chained(constructor, receiver, made) {
+    if (!apply(isInstance, constructor, [receiver])) return made;
+    Object.defineProperty(receiver, fallbackSymbol, { __proto__: null, value: made });
+    return receiver;
+  }
+
+  // UnwrapNumberFormat, UnwrapDateTimeFormat: the slots of what was made.
+  function unwrapped(map, constructor, value, method) {
+    const isWrapped = !map.has(value) && apply(isInstance, constructor, [value]);
+    return slotsOf(map, isWrapped ? value[fallbackSymbol] : value, method);
+  }
+
+  // === constructors ===
+
   const hide = (object) => {
     for (const name of Reflect.ownKeys(object)) {
       const descriptor = Object.getOwnPropertyDescriptor(object, name);
@@ -310,10 +345,13 @@
   const LANGUAGE = /^(?:[a-z]{2,3}|[a-z]{5,8})$/i;
   const SCRIPT = /^[a-z]{4}$/i;
   const REGION = /^(?:[a-z]{2}|\d{3})$/i;
+  const VARIANTS = /^(?:[a-z0-9]{5,8}|\d[a-z0-9]{3})(?:-(?:[a-z0-9]{5,8}|\d[a-z0-9]{3}))*$/i;
   const TYPE = /^[a-z0-9]{3,8}(?:-[a-z0-9]{3,8})*$/i;
+  const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
   const KEYWORDS = [
     ['calendar', 'ca'],
     ['collation', 'co'],
+    ['firstDayOfWeek', 'fw'],
     ['hourCycle', 'hc', ['h11', 'h12', 'h23', 'h24']],
     ['caseFirst', 'kf', ['upper', 'lower', 'false']],
     ['numeric', 'kn'],
@@ -341,10 +379,12 @@
     const language = subtagOption(options, 'language', LANGUAGE);
     const script = subtagOption(options, 'script', SCRIPT);
     const region = subtagOption(options, 'region', REGION);
-    if (language === undefined && script === undefined && region === undefined) return tag;
+    const variants = subtagOption(options, 'variants', VARIANTS);
+    if ((language ?? script ?? region ?? variants) === undefined) return tag;
     const { language: beginning } = partsOfTag(tag);
     const own = subtagsOf(beginning);
-    const subtags = [language ?? own.language, script ?? own.script, region ?? own.region, ...own.variants];
+    const more = variants === undefined ? own.variants : [variants];
+    const subtags = [language ?? own.language, script ?? own.script, region ?? own.region, ...more];
     return canonicalTag(subtags.filter((subtag) => subtag !== undefined).join('-') + tag.slice(beginning.length));
   }
 
@@ -354,7 +394,8 @@
     for (const [name, key, values] of KEYWORDS) {
       let value = getOption(options, name, key === 'kn' ? 'boolean' : 'string', values, undefined, 'locale');
       if (value === undefined) continue;
-      if ((key === 'ca' || key === 'co' || key === 'nu') && !TYPE.test(value)) throw invalid();
+      if (key === 'fw' && /^[0-7]$/.test(value)) value = DAYS[value];
+      if (key !== 'kn' && values === undefined && !TYPE.test(value)) throw invalid();
       given.push([key, `${value}`]);
     }
     if (given.length === 0) return tag;
@@ -388,8 +429,8 @@
   };
 
   // What is known of a locale's region and language: each a list or an object in JSON.
-  function informed(locale, name) {
-    return JSON.parse(intlAsk('locale', name, tagIn(locale, name)) ?? 'null') ?? undefined;
+  function informed(tag, name) {
+    return JSON.parse(intlAsk('locale', name, tag) ?? 'null') ?? undefined;
   }
 
   methods(Locale.prototype, {
@@ -412,6 +453,9 @@
     get region() {
       return subtagsOf(partsOfTag(tagIn(this, 'region')).language).region;
     },
+    get variants() {
+      return subtagsOf(partsOfTag(tagIn(this, 'variants')).language).variants.join('-') || undefined;
+    },
     get baseName() {
       return partsOfTag(tagIn(this, 'baseName')).language;
     },
@@ -419,10 +463,13 @@
       return keywordIn(this, 'calendar', 'ca');
     },
     get caseFirst() {
-      return keywordIn(this, 'caseFirst', 'kf');
+      return partsOfTag(tagIn(this, 'caseFirst')).keywords.get('kf');
     },
     get collation() {
       return keywordIn(this, 'collation', 'co');
+    },
+    get firstDayOfWeek() {
+      return partsOfTag(tagIn(this, 'firstDayOfWeek')).keywords.get('fw');
     },
     get hourCycle() {
       return keywordIn(this, 'hourCycle', 'hc');
@@ -433,34 +480,30 @@
     get numberingSystem() {
       return keywordIn(this, 'numberingSystem', 'nu');
     },
-    get calendars() {
-      return informed(this, 'calendars');
-    },
-    get collations() {
-      return informed(this, 'collations');
-    },
-    get hourCycles() {
-      return informed(this, 'hourCycles');
-    },
-    get numberingSystems() {
-      return informed(this, 'numberingSystems');
-    },
-    get textInfo() {
-      return informed(this, 'textInfo');
-    },
-    get timeZones() {
-      return informed(this, 'timeZones');
-    },
-    get weekInfo() {
-      return informed(this, 'weekInfo');
-    },
   });
+
+  // Getters as Node.js 20 has them, and the methods that ECMA-402 made of them.
+  const INFORMATION = 'calendars collations hourCycles numberingSystems textInfo timeZones weekInfo'.split(' ');
+  for (const name of INFORMATION) {
+    const method = `get${name[0].toUpperCase()}${name.slice(1)}`;
+    methods(Locale.prototype, {
+      get [name]() {
+        return informed(tagIn(this, name), name);
+      },
+      [method]() {
+        const told = informed(tagIn(this, method), name);
+        if (name === 'weekInfo') delete told.minimalDays;
+        return told;
+      },
+    });
+  }
   define('Locale', Locale, 'Intl.Locale', null);
 
   shared.intl = {
     bestAvailable,
     call: intlCall,
     canonicalizeLocaleList,
+    chained,
     coerceOptions,
     define,
     defaultNumberOption,
@@ -472,11 +515,14 @@
     methods,
     parts,
     partsOfTag,
+    resolvedFrom,
     resolveLocale,
     service,
     slotsOf,
     supportedLocalesOf,
     supportedValues,
     textOfOptions,
+    toNumber,
+    unwrapped,
   };
 });

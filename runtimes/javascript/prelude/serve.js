@@ -4,7 +4,7 @@
 (function (native, shared) {
   'use strict';
 
-  const { Response } = globalThis;
+  const { Headers, Response, URL } = globalThis;
   const { stringify } = JSON;
 
   // Promises that are waited for before the response is given back.
@@ -24,22 +24,34 @@
     while (waited.length > 0) await Promise.all(waited.splice(0));
   }
 
-  function checked(response) {
-    if (!(response instanceof Response)) {
-      const type = response === null ? 'null' : typeof response;
-      throw new TypeError(`fetch has to give a Response, and gave ${type === 'object' ? 'another object' : type}`);
-    }
-    if (response.type === 'error') throw new TypeError('fetch gave Response.error(), which cannot be sent');
-    return response;
+  function refused(response) {
+    const type = response === null ? 'null' : typeof response;
+    return new TypeError(`fetch has to give a Response, and gave ${type === 'object' ? 'another object' : type}`);
   }
 
-  // The handler of an object with a function `fetch`: a request's head and body in, and out the head of the response in JSON,
-  // its body, and the promise of what else is waited for, if there is something.
-  shared.serve = (app) => async (head, body) => {
-    const request = shared.requestOf(head.method, head.url, head.headers, body);
+  // Answers a request of its own at deploy, as fetch.js does.
+  async function rehearse() {
+    const headers = stringify([['content-type', 'application/json'], ['host', 'localhost']]);
+    const request = shared.requestOf('POST', 'http://localhost/path?query', headers, native.encode('{}'));
+    const url = new URL(request.url);
+    const read = await request.json();
+    const data = { ...read, path: url.pathname, query: url.search, type: request.headers.get('content-type') };
+    shared.partsOf(Response.json(data, { headers: { 'cache-control': 'no-store', a: 'b' } }));
+    shared.partsOf(new Response('', { status: 404, headers: new Headers({ a: 'b' }) }));
+  }
+  rehearse();
+
+  // The handler of an object with a function `fetch`: the parts of a request in, and out the status of the response, its
+  // headers, its body, and the promise of what else is waited for, if there is something.
+  shared.serve = (app) => async (method, url, headers, body) => {
+    const request = shared.requestOf(method, url, headers, body);
     let parts;
     try {
-      parts = await shared.partsOf(checked(await app.fetch(request, shared.environment, context)));
+      const response = await app.fetch(request, shared.environment, context);
+      parts = shared.partsOf(response);
+      if (parts === undefined) throw refused(response);
+      if (parts[0] === 0) throw new TypeError('fetch gave Response.error(), which cannot be sent');
+      if (!(parts[2] instanceof Uint8Array)) parts[2] = await parts[2];
     } catch (error) {
       // Told at once: what never settles would be told instead.
       if (waited.length > 0) {
@@ -48,7 +60,7 @@
       }
       throw error;
     }
-    const { status, headerPairs, bytes } = parts;
-    return [stringify({ status, headers: headerPairs }), bytes, waited.length > 0 ? rest() : undefined];
+    if (waited.length > 0) parts.push(rest());
+    return parts;
   };
 });

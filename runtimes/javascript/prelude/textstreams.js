@@ -20,7 +20,7 @@
           let text = lead + `${chunk}`;
           lead = isLead(text.charCodeAt(text.length - 1)) ? text.at(-1) : '';
           if (lead !== '') text = text.slice(0, -1);
-          if (text !== '') controller.enqueue(native.encode(text.toWellFormed()));
+          if (text !== '') controller.enqueue(native.encode(text));
         },
         flush(controller) {
           if (lead !== '') controller.enqueue(native.encode('\ufffd'));

@@ -21,7 +21,7 @@
 
   function encode(text, set) {
     let out = '';
-    for (const byte of native.encode(text.toWellFormed())) {
+    for (const byte of native.encode(text)) {
       out += set(byte) ? `%${byte.toString(16).toUpperCase().padStart(2, '0')}` : String.fromCharCode(byte);
     }
     return out;
@@ -33,7 +33,7 @@
   }
 
   function decodeBytes(text) {
-    const bytes = native.encode(text.toWellFormed());
+    const bytes = native.encode(text);
     let length = 0;
     for (let at = 0; at < bytes.length; at++) {
       const hex = bytes[at] === 0x25 ? String.fromCharCode(bytes[at + 1], bytes[at + 2]) : '';
@@ -543,9 +543,22 @@
     return from === undefined ? undefined : parse(text.toWellFormed(), from);
   }
 
+  function originOf(record) {
+    const { scheme, opaque } = record;
+    if (scheme === 'blob') return URL.parse(opaque)?.origin ?? 'null';
+    return isSpecial(scheme) && scheme !== 'file' ? `${scheme}://${hostOf(record)}` : 'null';
+  }
+
+  const hostOf = ({ host, port }) => (host ?? '') + (port === '' ? '' : `:${port}`);
+  const searchOf = ({ query }) => (query ? `?${query}` : '');
+  const hashOf = ({ fragment }) => (fragment ? `#${fragment}` : '');
   const hasAuthority = ({ host, scheme }) => host !== null && host !== '' && scheme !== 'file';
 
+  // The numbers of native.urlPart.
+  const [ORIGIN, PROTOCOL, HOST, HOSTNAME, PORT, PATHNAME, SEARCH, HASH] = [0, 1, 2, 3, 4, 5, 6, 7];
+
   let known;
+  let written;
   let changing;
   let refresh;
 
@@ -559,6 +572,9 @@
       // The record of a URL, to be read.
       known = (url) => (url.#record ??= recordOf(url.#href));
 
+      // A part of what is written as it is; undefined if there is a record.
+      written = (url, part) => (url.#record === undefined ? native.urlPart(url.#href, part) : undefined);
+
       changing = (url) => {
         const record = known(url);
         url.#href = undefined;
@@ -568,7 +584,7 @@
       refresh = (url) => {
         if (url.#params === undefined) return;
         const params = url.#params;
-        attach(params, known(url).query ?? '', () => {
+        attach(params, url.search.slice(1), () => {
           const text = params.toString();
           changing(url).query = text === '' ? null : text;
         });
@@ -606,13 +622,11 @@
     }
 
     get origin() {
-      const { scheme, host, port, opaque } = known(this);
-      if (scheme === 'blob') return URL.parse(opaque)?.origin ?? 'null';
-      return isSpecial(scheme) && scheme !== 'file' ? `${scheme}://${host}${port === '' ? '' : `:${port}`}` : 'null';
+      return written(this, ORIGIN) ?? originOf(known(this));
     }
 
     get protocol() {
-      return `${known(this).scheme}:`;
+      return written(this, PROTOCOL) ?? `${known(this).scheme}:`;
     }
 
     set protocol(value) {
@@ -640,8 +654,7 @@
     }
 
     get host() {
-      const { host, port } = known(this);
-      return (host ?? '') + (port === '' ? '' : `:${port}`);
+      return written(this, HOST) ?? hostOf(known(this));
     }
 
     set host(value) {
@@ -651,7 +664,7 @@
     }
 
     get hostname() {
-      return known(this).host ?? '';
+      return written(this, HOSTNAME) ?? known(this).host ?? '';
     }
 
     set hostname(value) {
@@ -664,7 +677,7 @@
     }
 
     get port() {
-      return known(this).port;
+      return written(this, PORT) ?? known(this).port;
     }
 
     set port(value) {
@@ -672,7 +685,7 @@
     }
 
     get pathname() {
-      return pathOf(known(this));
+      return written(this, PATHNAME) ?? pathOf(known(this));
     }
 
     set pathname(value) {
@@ -683,8 +696,7 @@
     }
 
     get search() {
-      const { query } = known(this);
-      return query ? `?${query}` : '';
+      return written(this, SEARCH) ?? searchOf(known(this));
     }
 
     set search(value) {
@@ -704,8 +716,7 @@
     }
 
     get hash() {
-      const { fragment } = known(this);
-      return fragment ? `#${fragment}` : '';
+      return written(this, HASH) ?? hashOf(known(this));
     }
 
     set hash(value) {

@@ -216,7 +216,8 @@ for (const [kind, algorithm] of SIGNATURES) {
           if (!(await subtle.verify(algorithm, key, bytes(made.signature), utf8('message')))) return 'not verified';
           if (await subtle.verify(algorithm, key, bytes(made.signature), utf8('messages')))
             return 'verified another text';
-          if (await subtle.verify(algorithm, key, bytes(made.signature).slice(1), utf8('message')))
+          // Of the other end, as OpenSSL lets a first byte of an RSA signature be missing that is 0.
+          if (await subtle.verify(algorithm, key, bytes(made.signature).slice(0, -1), utf8('message')))
             return 'verified a part';
           if (!(await subtle.verify(algorithm, key, own, utf8('other')))) return 'own signature not verified';
           if (JSON.stringify(await subtle.exportKey('jwk', key)) !== JSON.stringify(made.jwk))

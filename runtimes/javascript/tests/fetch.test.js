@@ -533,3 +533,10 @@ test('own things of these names are not touched', () => {
   const guest = new Guest('class Response {}\nfunction fetch() { return [typeof Response, new Response().status ?? 0]; }\nmodule.exports = () => fetch();');
   assert.deepEqual(guest.call({}).result, ['function', 0]);
 });
+
+test('Headers are read by what is in them', () => {
+  const source = `class More extends Headers { *entries() { yield ['other', '1']; } }
+    module.exports = () => [[...new Headers(new More({ a: '1' }))], Headers.prototype.entries === Headers.prototype[Symbol.iterator]];
+    // Response`;
+  assert.deepEqual(new Guest(source).call({}).result, [[['a', '1']], true]);
+});

@@ -317,3 +317,21 @@ test('routers of npm answer as in Node.js', async () => {
     if (given === undefined) fs.rmSync(folder, { recursive: true, force: true });
   }
 });
+
+test('a GET in lower case has no body', () => {
+  const guest = new Guest('export default { fetch: async (r) => new Response(`${r.method} ${r.body}`) };');
+  assert.equal(guest.fetch('http://localhost/', { method: 'get', body: 'b' }).body.toString(), 'GET null');
+});
+
+test('a large body takes no more memory than it has', () => {
+  const guest = new Guest('export default { fetch: () => new Response(new Uint8Array(36 << 20)) };', { memoryPages: 2048 });
+  const { error, body } = guest.fetch('http://localhost/');
+  assert.equal(error, undefined, JSON.stringify(error));
+  assert.equal(body.length, 36 << 20);
+});
+
+test('a call that replaces a large buffer of the file has its memory', () => {
+  const source = 'let b = new Uint8Array(40 << 20); export default () => { b = null; b = new Uint8Array(40 << 20); return b.length; };';
+  const guest = new Guest(source, { memoryPages: 1024 });
+  assert.deepEqual(guest.call().result, 40 << 20);
+});

@@ -180,6 +180,7 @@ test('formats behave as in Node.js', () => {
     Intl.DateTimeFormat.prototype.format
     Intl.DateTimeFormat.prototype.formatToParts.call({})
     Intl.DateTimeFormat('de').format(0)
+    ((object) => [Intl.DateTimeFormat.call(object, 'de') === object, object.format(0), object.resolvedOptions().locale, Object.getOwnPropertySymbols(object).map(String)])(Object.create(Intl.DateTimeFormat.prototype))
     [0, 864e5].map(new Intl.DateTimeFormat('de').format)
     ((format) => format.format === format.format && format.format.name + format.format.length)(new Intl.DateTimeFormat())
     [Intl.DateTimeFormat.length, Intl.DateTimeFormat.name, String(new Intl.DateTimeFormat())]
@@ -211,6 +212,13 @@ test('formats behave as in Node.js', () => {
     found,
     lines.map((line, at) => [line, expected[at]]),
   );
+});
+
+test('the names of time zones have those of whole hours', () => {
+  const guest = new Guest("module.exports = () => Intl.supportedValuesOf('timeZone').filter((name) => /^(?:Etc|UTC|GMT)/.test(name));");
+  const { result } = guest.call();
+  const hours = (sign, most) => Array.from({ length: most }, (_, at) => `Etc/GMT${sign}${at + 1}`);
+  assert.deepEqual(result, [...hours('+', 12), ...hours('-', 14), 'UTC'].sort());
 });
 
 test('offsets are time zones', () => {

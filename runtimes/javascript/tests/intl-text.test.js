@@ -7,6 +7,8 @@
 // - Plurals of numbers of 10^18 and more: ICU looks at the last 18 digits alone.
 // - Words in Japanese kana: the longest word counts, "ひらが¦な". Node.js looks for the likeliest words, "ひ¦ら¦が¦な".
 // - Tags of languages with five to eight letters are not taken; there are none. Some texts of errors name less.
+// - What ECMA-402 has got since: `variants`, `firstDayOfWeek` and methods such as `getCalendars` of Intl.Locale; `notation` and
+//   rounding of Intl.PluralRules, which its `resolvedOptions` names.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -52,7 +54,7 @@ const TAGS = (
   'en-u-ca-islamicc en-u-kn-true en-u-kn en-u-ks-primary en-u-tz-cnckg ru-SU sh-ME mo-RO hy-arevela aa-saaho en-UK en-BU cmn no jw ' +
   'iw in ji tl de_DE e -en en--us en-USA abcdefghi EN-us ja-jp-u-ca-japanese th-TH-u-nu-thai en-u-rg-gbzzzz sl-nedis-rozaj ' +
   'sl-rozaj-nedis en-x-u-foo xx und-US mul aaaa cmn-CN zh-hakka zh-u-co-pinyin-kf-upper en-u-ca-ethiopic-amete-alem ar-u-nu-latn ' +
-  'en-0-aaa de-t-und-cyrl'
+  'en-0-aaa de-t-und-cyrl und-fonipa und-150 und-u-kn-yes und-u-kb-yes de-u-kf und-Latn-t-und-hani-m0-names'
 ).split(' ');
 
 test('tags have the canonical forms and the parts that Node.js gives them', (t) => {
@@ -124,6 +126,8 @@ test('locales have the calendars, hours, weeks and zones of their regions', { sk
       'en-u-fw-tue',
       'ja-u-ca-japanese-nu-thai',
       'en-u-rg-gbzzzz',
+      'fa-JP-u-sd-inka-rg-thzzzz',
+      'fa-JP-u-sd-inka',
       ...regions.flatMap((region) => [`en-${region}`, `ar-${region}`]),
     ];
     for (const tag of tags)
@@ -142,19 +146,24 @@ test('locales have the calendars, hours, weeks and zones of their regions', { sk
   compare(t, work, LOCALES);
 });
 
+// What `resolvedOptions` of Intl.PluralRules has, and has not in Node.js 20.
+const NEWER = ['notation', 'roundingIncrement', 'roundingMode', 'roundingPriority', 'trailingZeroDisplay'];
+
 test('services know the locales that Node.js knows', (t) => {
-  const work = (tags) => {
+  const work = ({ tags, newer }) => {
     const results = {};
     for (const name of ['Collator', 'PluralRules', 'ListFormat', 'Segmenter'])
       for (const tag of tags) {
-        results[`${name} ${tag}`] = new Intl[name](tag).resolvedOptions();
+        const options = new Intl[name](tag).resolvedOptions();
+        if (name === 'PluralRules') for (const key of newer) delete options[key];
+        results[`${name} ${tag}`] = options;
         results[`${name} of ${tag}`] = Intl[name].supportedLocalesOf([tag]);
       }
     return results;
   };
   const more =
     'en-NZ en-001 fr-BE zh-MO zh-SG zh-Hans-HK zh-Hant-US pt-AO es-US en-XX de-DE-1996 nb-NO iw-IL in sr-Cyrl-RS hr-BA ms-SG ar-EG xx';
-  compare(t, work, [...LOCALES, ...more.split(' ')], /^Segmenter (?:of )?nb-NO$/);
+  compare(t, work, { tags: [...LOCALES, ...more.split(' ')], newer: NEWER }, /^Segmenter (?:of )?nb-NO$/);
 });
 
 const SORTS = {
@@ -318,7 +327,7 @@ const DIGITS = [
 ];
 
 test('numbers and ranges have the plurals that they have in Node.js', { skip: skipTexts }, (t) => {
-  const work = ({ locales, numbers, digits }) => {
+  const work = ({ locales, numbers, digits, newer }) => {
     const results = {};
     for (const locale of locales)
       for (const type of ['cardinal', 'ordinal'])
@@ -327,7 +336,9 @@ test('numbers and ranges have the plurals that they have in Node.js', { skip: sk
           results[`${type} ${locale} ${at}`] = [...numbers, NaN, Infinity, -0]
             .map((number) => rules.select(number))
             .join(' ');
-          results[`options ${type} ${locale} ${at}`] = rules.resolvedOptions();
+          const resolved = rules.resolvedOptions();
+          for (const key of newer) delete resolved[key];
+          results[`options ${type} ${locale} ${at}`] = resolved;
           if (at > 0) return;
           const pairs = numbers.flatMap((start, from) =>
             numbers.filter((_, to) => (from + to) % 5 === 0).map((end) => [start, end]),
@@ -336,7 +347,130 @@ test('numbers and ranges have the plurals that they have in Node.js', { skip: sk
         });
     return results;
   };
-  compare(t, work, { locales: LOCALES, numbers: NUMBERS, digits: DIGITS });
+  compare(t, work, { locales: LOCALES, numbers: NUMBERS, digits: DIGITS, newer: NEWER });
+});
+
+// What a script of the second engine gives for a list of expressions.
+function values(expressions) {
+  const guest = new Guest(`module.exports = () => (void Intl, [${expressions.join(',\n')}]);`);
+  assert.equal(guest.error, undefined);
+  const { result, error } = guest.call();
+  assert.equal(error, undefined);
+  return result;
+}
+
+test('plurals heed the notation and the rounding', () => {
+  const [select, selectRange] = ['select', 'selectRange'].map(
+    (name) => (options, ...numbers) => `new Intl.PluralRules(...${JSON.stringify(options)}).${name}(${numbers})`,
+  );
+  const found = values([
+    select(['fr', {}], 1.5e6),
+    select(['fr', { notation: 'compact' }], 1.5e6),
+    select(['fr', { notation: 'scientific' }], 1e6),
+    selectRange(['fr', { notation: 'compact' }], 0, 1.5),
+    selectRange(['pl', { notation: 'compact' }], 1, 22),
+    select(['en', { notation: 'compact', type: 'ordinal' }], 22),
+    select(['en', { maximumFractionDigits: 0 }], 0.4),
+    select(['en', { maximumFractionDigits: 0, roundingMode: 'ceil' }], 0.4),
+    select(['en', { minimumFractionDigits: 1 }], 1),
+    select(['en', { minimumFractionDigits: 1, trailingZeroDisplay: 'stripIfInteger' }], 1),
+    select(['en', { notation: 'compact' }], NaN),
+  ]);
+  const expected = ['other', 'many', 'many', 'one', 'few', 'two', 'other', 'one', 'other', 'one', 'other'];
+  assert.deepEqual(found, expected);
+  const [plain, compact] = values([
+    "new Intl.PluralRules('de').resolvedOptions()",
+    "new Intl.PluralRules('de', { notation: 'compact', roundingMode: 'floor' }).resolvedOptions()",
+  ]);
+  const rounding = { roundingIncrement: 1, roundingMode: 'halfExpand', roundingPriority: 'auto', trailingZeroDisplay: 'auto' };
+  const digits = { minimumIntegerDigits: 1, minimumFractionDigits: 0, maximumFractionDigits: 3 };
+  const common = { locale: 'de', type: 'cardinal', pluralCategories: ['one', 'other'], ...rounding, ...digits };
+  assert.deepEqual(plain, { ...common, notation: 'standard' });
+  assert.deepEqual(compact, {
+    ...common,
+    notation: 'compact',
+    compactDisplay: 'short',
+    maximumFractionDigits: 0,
+    minimumSignificantDigits: 1,
+    maximumSignificantDigits: 2,
+    roundingMode: 'floor',
+    roundingPriority: 'morePrecision',
+  });
+});
+
+test('locales have variants, first days of the week and methods for what is known of them', () => {
+  const found = values([
+    "new Intl.Locale('de-1996-fonipa').variants",
+    "new Intl.Locale('de').variants ?? null",
+    "`${new Intl.Locale('en-scouse', { variants: 'spanglis-oxendict' })}`",
+    "`${new Intl.Locale('cel', { variants: 'gaulish' })}`",
+    "`${new Intl.Locale('en', { firstDayOfWeek: 0 })} ${new Intl.Locale('en-u-fw-wed', { firstDayOfWeek: 'length' })}`",
+    "new Intl.Locale('en-u-fw-mon').firstDayOfWeek",
+    "new Intl.Locale('en', { firstDayOfWeek: 1 }).getWeekInfo()",
+    "new Intl.Locale('de').weekInfo",
+    "new Intl.Locale('th').getCalendars()",
+    "new Intl.Locale('en-u-sd-gbeng').getHourCycles()",
+    "new Intl.Locale('sv').getCollations()",
+    "new Intl.Locale('fa').getNumberingSystems()",
+    "new Intl.Locale('he').getTextInfo()",
+    "new Intl.Locale('de-AT').getTimeZones()",
+    "new Intl.Locale('de').getTimeZones() ?? null",
+    "[Intl.Locale.prototype.getCalendars.name, Intl.Locale.prototype.getCalendars.length]",
+  ]);
+  assert.deepEqual(found, [
+    '1996-fonipa',
+    null,
+    'en-oxendict-spanglis',
+    'xtg',
+    'en-u-fw-sun en-u-fw-length',
+    'mon',
+    { firstDay: 1, weekend: [6, 7] },
+    { firstDay: 1, weekend: [6, 7], minimalDays: 4 },
+    ['buddhist', 'gregory'],
+    ['h23'],
+    ['emoji', 'eor', 'trad'],
+    ['arabext'],
+    { direction: 'rtl' },
+    ['Europe/Vienna'],
+    null,
+    ['getCalendars', 0],
+  ]);
+  for (const option of ["variants: 'fonipa-Fonipa'", "variants: 'abc'", "firstDayOfWeek: 'mo'"]) {
+    const guest = new Guest(`module.exports = () => new Intl.Locale('en', { ${option} });`);
+    assert.equal(guest.call().error.error, 'RangeError', option);
+  }
+});
+
+test('what a script does to prototypes does not reach into Intl', () => {
+  const guest = new Guest(`const NAMES = (
+    'locale dataLocale localeMatcher ca co hc kf kn nu style numeric type notation weekday dayPeriod hour second handle bound'
+  ).split(' ');
+  const SERVICES = 'Collator DateTimeFormat ListFormat NumberFormat PluralRules RelativeTimeFormat Segmenter'.split(' ');
+  const { indexOf, join, push, slice, sort } = Array.prototype;
+  module.exports = () => {
+    const set = () => { throw new Error('reached'); };
+    for (const name of NAMES) Object.defineProperty(Object.prototype, name, { set, configurable: true });
+    Object.defineProperty(Array.prototype, '0', { set, configurable: true });
+    Object.assign(Array.prototype, { indexOf: set, join: set, push: set, slice: set, sort: set });
+    Object.defineProperty(Intl.NumberFormat, Symbol.hasInstance, { get: set });
+    try {
+      const made = SERVICES.map((name) => {
+        const service = new Intl[name](['de-DE-x-foo', 'de']);
+        return [service.resolvedOptions().locale, Intl[name].supportedLocalesOf(['xx', 'de', 'de'])[0]];
+      });
+      return [made, Intl.NumberFormat('de').format(1.5), Intl.getCanonicalLocales(['de-X-Foo', 'EN'])[1]];
+    } finally {
+      for (const name of NAMES) delete Object.prototype[name];
+      delete Array.prototype[0];
+      Object.assign(Array.prototype, { indexOf, join, push, slice, sort });
+    }
+  };`);
+  const { result, error } = guest.call();
+  assert.equal(error, undefined);
+  const [made, text, tag] = result;
+  const locales = ['de', 'de-DE', 'de-DE', 'de-DE', 'de', 'de-DE', 'de-DE'];
+  assert.deepEqual(made, locales.map((locale) => [locale, 'de']));
+  assert.deepEqual([text, tag], ['1,5', 'en']);
 });
 
 const LISTS = [
@@ -462,7 +596,9 @@ test('objects have the form that the standard gives them', (t) => {
       results[`${name} static`] = shape(Intl[name]).filter(
         ([key]) => key !== 'prototype' && key !== 'name' && key !== 'length',
       );
-      results[`${name} prototype`] = shape(Intl[name].prototype);
+      results[`${name} prototype`] = shape(Intl[name].prototype).filter(
+        ([key]) => name !== 'Locale' || !/^(?:firstDayOfWeek|variants|get[A-Z]\w+)$/.test(key),
+      );
       results[`${name} tag`] = Object.prototype.toString.call(Intl[name].prototype);
       results[`${name} length`] = Intl[name].length;
       for (const key of ['resolvedOptions', 'format', 'segment', 'select', 'maximize'])
@@ -503,6 +639,10 @@ test('objects have the form that the standard gives them', (t) => {
     results.ranges = [
       failing(() => new Intl.PluralRules().selectRange(1)),
       failing(() => new Intl.PluralRules().selectRange(NaN, 1)),
+      failing(() => new Intl.PluralRules().select(1n)),
+      failing(() => new Intl.Segmenter().segment('ab').containing(1n)),
+      Object.getPrototypeOf(new Intl.Segmenter().segment('ab')).containing.length,
+      Intl.Segmenter.supportedLocalesOf(['sr-Thai-RS', 'de', 'zh-CN']),
     ];
     results.intl = [
       Object.prototype.toString.call(Intl),

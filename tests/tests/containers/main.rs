@@ -24,6 +24,7 @@ mod images;
 mod lifecycle;
 mod logs;
 mod nested;
+mod outbound;
 mod packages;
 mod pool;
 mod programs;

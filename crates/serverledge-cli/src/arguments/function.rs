@@ -149,8 +149,8 @@ pub(crate) struct CreateArgs {
     /// Network of the function: none, or bridge (containers, where the node allows it) [default: none]
     #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
     pub(crate) network: Option<String>,
-    /// A host that a wasm or javascript function may send requests to, by https unless it begins with http://; a :PORT may
-    /// follow, and *.NAME is every name below NAME; repeatable [default: none]
+    /// A host that the function may send requests to, by https unless it begins with http://; a :PORT may follow, and
+    /// *.NAME is every name below NAME; repeatable; not beside --network bridge [default: none]
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
     /// A list of packages to install (requirements.txt, package.json, package-lock.json), if it is not in the folder;

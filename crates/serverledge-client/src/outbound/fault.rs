@@ -24,10 +24,19 @@ pub(super) fn of_request(
     error: &legacy::Error,
     connect_timeout: Duration,
 ) -> OutboundError {
-    if !error.is_connect() {
-        let cause = broken(error);
-        return OutboundError::Broken { host, cause };
+    if error.is_connect() {
+        return of_connect(host, error, connect_timeout);
     }
+    let cause = broken(error);
+    OutboundError::Broken { host, cause }
+}
+
+/// The fault of a connection that did not come about.
+pub(super) fn of_connect(
+    host: String,
+    error: &(dyn Error + 'static),
+    connect_timeout: Duration,
+) -> OutboundError {
     let cause = match first(error) {
         Some(ConnectCause::Timeout) => {
             return OutboundError::Timeout {

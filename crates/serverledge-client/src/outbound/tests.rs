@@ -1,5 +1,6 @@
 //! Outgoing requests over real sockets on loopback, allowed and not allowed.
 
+use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::pin::Pin;
@@ -707,4 +708,78 @@ fn what_cannot_work_is_no_client() {
         ..OutboundConfig::default()
     });
     assert!(matches!(made, Err(ClientError::Setup { .. })));
+}
+
+/// Writes to a tunnel, and reads until so many bytes have come.
+async fn exchange(tunnel: &mut BoxTunnel, sent: &[u8], length: usize) -> Vec<u8> {
+    let mut left = sent;
+    while !left.is_empty() {
+        let taken = poll_fn(|cx| tunnel.as_mut().poll_write(cx, left)).await;
+        left = &left[taken.unwrap()..];
+    }
+    poll_fn(|cx| tunnel.as_mut().poll_flush(cx)).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < length {
+        let mut buf = [0; 64];
+        let count = poll_fn(|cx| tunnel.as_mut().poll_read(cx, &mut buf)).await;
+        let count = count.unwrap();
+        assert!(count > 0, "it ended after {read:?}");
+        read.extend_from_slice(&buf[..count]);
+    }
+    read
+}
+
+fn authority(host: &str, port: u16) -> http::uri::Authority {
+    format!("{host}:{port}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_tunnel_takes_any_bytes_and_counts_until_it_is_dropped() {
+    let (listener, port) = listener();
+    let talk = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut first = [0; 4];
+        stream.read_exact(&mut first).unwrap();
+        stream.write_all(b"\0pong").unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        (first, rest)
+    });
+    let client = client_to(&["127.0.0.1"]);
+    let target = authority("127.0.0.1", port);
+    let mut tunnel = client.tunnel(&POOL, &target).await.unwrap();
+    assert_eq!(client.connections(), 1);
+    assert_eq!(exchange(&mut tunnel, b"ping", 5).await, b"\0pong");
+    poll_fn(|cx| tunnel.as_mut().poll_shutdown(cx))
+        .await
+        .unwrap();
+    assert_eq!(outcome(talk).await, (*b"ping", Vec::new()));
+    let mut buf = [0; 8];
+    let end = poll_fn(|cx| tunnel.as_mut().poll_read(cx, &mut buf)).await;
+    assert_eq!(end.unwrap(), 0);
+    drop(tunnel);
+    connected(&client, 0).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_goes_to_judged_addresses_only() {
+    let (trap, port) = trap();
+    let client = client_to(&["10.0.0.0/8"]);
+    for host in ["127.0.0.1", "[::1]"] {
+        let error = client.tunnel(&POOL, &authority(host, port)).await.err();
+        assert!(
+            matches!(&error, Some(OutboundError::Refused(shown)) if shown == host),
+            "{error:?}"
+        );
+    }
+    let client = asking(&[], &[&["8.8.8.8", "127.0.0.1"]]);
+    let target = authority("api.example", port);
+    let error = client.tunnel(&POOL, &target).await.err().unwrap();
+    assert_eq!(error.to_string(), without_address("api.example"));
+    assert_untouched(&trap);
+    drop(trap);
+    let client = client_to(&["127.0.0.1"]);
+    let closed = client.tunnel(&POOL, &authority("127.0.0.1", port)).await;
+    let told = closed.err().unwrap().to_string();
+    assert_eq!(told, "127.0.0.1 was not reached: it refuses connections");
 }

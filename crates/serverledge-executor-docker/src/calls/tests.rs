@@ -12,7 +12,7 @@ fn node() -> (Active, FakeHostHandle) {
     handle.answer("callee", Ok);
     let active = Active::default();
     let invocation = ActiveInvocation::new(host);
-    active.0.lock().insert(capability(), invocation);
+    active.begin(capability(), invocation);
     (active, handle)
 }
 
@@ -180,10 +180,7 @@ async fn nobody_waits_for_the_operations_of_another() {
     other.answer("callee", Ok);
     let capability_of_other = "c3".repeat(CAPABILITY_BYTES / 2);
     let invocation = ActiveInvocation::new(host);
-    active
-        .0
-        .lock()
-        .insert(capability_of_other.clone(), invocation);
+    active.begin(capability_of_other.clone(), invocation);
     busy.hold_state();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("call.sock");
@@ -253,7 +250,7 @@ async fn an_operation_is_given_up() {
         .wait_for("its end", |counts| counts.dropped == 1)
         .await;
     let (mut agent, mut node) = UnixStream::pair().unwrap();
-    let ended = active.0.lock()[&capability()].ended.clone();
+    let ended = active.get(&capability()).unwrap().ended;
     let (served, ()) = tokio::join!(serve(&mut node, &active, &refused, place()), async {
         agent.write_all(&get).await.unwrap();
         handle
@@ -265,4 +262,19 @@ async fn an_operation_is_given_up() {
     handle
         .wait_for("its end", |counts| counts.dropped == 2)
         .await;
+}
+
+/// The time in which any invocation runs has one end, whichever ends last.
+#[tokio::test]
+async fn the_last_invocation_ends_what_all_share() {
+    let (active, _) = node();
+    let other = "b2".repeat(CAPABILITY_BYTES / 2);
+    active.begin(other.clone(), ActiveInvocation::new(FakeHost::new().0));
+    let busy = active.busy();
+    assert!(active.host().is_some());
+    active.end(&capability());
+    assert!(!busy.is_cancelled() && active.host().is_some());
+    active.end(&other);
+    assert!(busy.is_cancelled() && active.host().is_none());
+    assert!(!active.busy().is_cancelled());
 }

@@ -11,6 +11,7 @@ mod faults;
 mod hostile;
 mod install;
 mod local_packages;
+mod outbound;
 mod programs;
 mod proxy;
 mod support;

@@ -3,20 +3,23 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::uri::Authority;
 use parking_lot::Mutex;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
 use serverledge_core::{
-    CacheMetadata, Call, CallContext, CallError, CallOrigin, FailureKind, FunctionLog,
+    BoxTunnel, CacheMetadata, Call, CallContext, CallError, CallOrigin, FailureKind, FunctionLog,
     FunctionName, HostCalls, HttpBody, InvocationError, InvocationId, OutboundError, Payload,
     Reply, Report, STATE_OPS_MAX, SpaceId, StateError, StateOp, StateReply, StoreName,
     TraceContext, TraceId, TraceIds, Trigger,
 };
 
-use super::outgoing::{Outgoing, RequestCounts, UnsettledRequests, check, pool_of, unseal};
+use super::outgoing::{
+    Outgoing, RequestCounts, UnsettledRequests, check, pool_of, tunnel_request, unseal,
+};
 use crate::admission::HeldLease;
 use crate::clock::now;
 use crate::functions::FunctionEntry;
@@ -69,6 +72,8 @@ pub(crate) struct InvocationHost {
     unsettled: UnsettledRequests,
     /// The lines of them in the record of the run, if its function may send any.
     request_log: Option<Arc<RequestLog>>,
+    /// Whether its requests cannot be told from those of other calls.
+    shares_requests: AtomicBool,
     /// Number of operations on stores so far.
     state_ops: AtomicUsize,
     /// Cache metadata collected from its calls.
@@ -95,6 +100,7 @@ impl InvocationHost {
         let outstanding = AtomicUsize::new(0);
         let requests = RequestCounts::default();
         let unsettled = UnsettledRequests::default();
+        let shares_requests = AtomicBool::new(false);
         let state_ops = AtomicUsize::new(0);
         let gathered = Mutex::default();
         Self {
@@ -109,6 +115,7 @@ impl InvocationHost {
             requests,
             unsettled,
             request_log,
+            shares_requests,
             state_ops,
             gathered,
         }
@@ -168,6 +175,29 @@ impl InvocationHost {
         Some(TraceContext::new(parent, caller))
     }
 
+    /// The line of a request that begins. There is none where it may be another call's.
+    fn line<B>(&self, request: &http::Request<B>) -> Option<LoggedRequest> {
+        if self.shares_requests.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.request_log.as_ref().map(|log| log.begin(request))
+    }
+
+    /// Notes that the result depends on more than the version and the parameters.
+    fn goes_out(&self) {
+        if !self.caller.function.flags.may_keep_outbound() {
+            self.gathered.lock().uncacheable = true;
+        }
+    }
+
+    /// Counts a request that brought nothing.
+    fn request_failed(&self, line: Option<&LoggedRequest>, error: &OutboundError) {
+        self.target.outgoing().failed(error);
+        if let Some(line) = line {
+            line.failed(error.code());
+        }
+    }
+
     /// Sends a request within the rules of the function. What it then returns depends on more than its version and its
     /// parameters, so it is kept only if its owner says so, and if it has a response that may come again.
     async fn send_allowed(
@@ -178,9 +208,7 @@ impl InvocationHost {
         let function = &self.caller.function;
         check(&function.version.outbound, request.uri())?;
         unseal(&function.version.secrets, &mut request)?;
-        if !function.flags.may_keep_outbound() {
-            self.gathered.lock().uncacheable = true;
-        }
+        self.goes_out();
         let (pool, trace) = (pool_of(function), self.trace());
         let outgoing = self.target.outgoing();
         let sent = outgoing.send(&self.requests, &pool, trace.as_ref(), request);
@@ -237,16 +265,34 @@ impl HostCalls for InvocationHost {
         &self,
         request: http::Request<HttpBody>,
     ) -> Result<http::Response<HttpBody>, OutboundError> {
-        let log = self.request_log.as_ref();
-        let line = log.map(|log| log.begin(&request));
+        let line = self.line(&request);
         self.send_allowed(request, line.clone())
             .await
-            .inspect_err(|error| {
-                self.target.outgoing().failed(error);
-                if let Some(line) = &line {
-                    line.failed(error.code());
-                }
-            })
+            .inspect_err(|error| self.request_failed(line.as_ref(), error))
+    }
+
+    /// The node sees no status in a tunnel: with `--idempotent=outbound` only a tunnel that fails or breaks keeps the result
+    /// from being kept.
+    async fn tunnel(&self, target: &Authority) -> Result<BoxTunnel, OutboundError> {
+        let function = &self.caller.function;
+        let (request, allowed) = tunnel_request(&function.version.outbound, target);
+        let line = self.line(&request);
+        let opened = async {
+            allowed?;
+            self.goes_out();
+            let outgoing = self.target.outgoing();
+            let pool = pool_of(function);
+            let opened = outgoing.open(&self.requests, &pool, target);
+            self.unsettled.watch_tunnel(line.clone(), opened).await
+        };
+        opened
+            .await
+            .inspect_err(|error| self.request_failed(line.as_ref(), error))
+    }
+
+    fn shares_requests(&self) {
+        self.shares_requests.store(true, Ordering::Relaxed);
+        self.gathered.lock().uncacheable = true;
     }
 
     /// The result then depends on more than the version and the parameters, so it is not kept.

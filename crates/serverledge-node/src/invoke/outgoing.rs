@@ -8,12 +8,15 @@ use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use prometheus::{IntCounter, IntGauge};
 use serverledge_client::{OutboundClient, OutboundConfig, OutboundPool, ReachAllow};
 use serverledge_core::limits::{REQUESTS_AT_ONCE_MAX, REQUESTS_MAX};
-use serverledge_core::{BodyError, Function, HostRule, HttpBody, OutboundError, TraceContext};
+use serverledge_core::{
+    BodyError, BoxTunnel, Function, HostRule, HttpBody, OutboundError, TraceContext,
+};
 use serverledge_wire::header::{TRACEPARENT, TRACESTATE};
 
 use crate::clock::now;
@@ -23,6 +26,7 @@ use crate::metrics::Metrics;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod tunnels;
 mod watched;
 
 pub(super) use sealed::unseal;
@@ -114,6 +118,21 @@ impl Outgoing {
         Ok(response.map(|body| OutstandingBody::boxed(body, &outstanding, Some(received))))
     }
 
+    /// Opens a connection that the function may open. It is an outstanding request until it is dropped. Dropping the future gives
+    /// it up.
+    pub(super) async fn open(
+        &self,
+        counts: &RequestCounts,
+        pool: &OutboundPool,
+        target: &Authority,
+    ) -> Result<BoxTunnel, OutboundError> {
+        let outstanding = counts.count(&self.metrics.outbound.outstanding)?;
+        let tunnel = self.client.tunnel(pool, target).await?;
+        self.metrics.outbound.tunnel_opened();
+        let received = self.metrics.outbound.received.clone();
+        Ok(tunnels::counted(tunnel, outstanding, received))
+    }
+
     /// Counts a request without a response.
     pub(super) fn failed(&self, error: &OutboundError) {
         self.metrics.outbound.failed(error.code());
@@ -136,6 +155,34 @@ pub(super) fn check(rules: &BTreeSet<HostRule>, uri: &Uri) -> Result<(), Outboun
     } else {
         Err(OutboundError::Host(asked.to_string()))
     }
+}
+
+/// The request that a tunnel is in the record of a run, and whether a function with these rules may open it: it may if it may
+/// send requests to this host and port, by https or by http.
+pub(super) fn tunnel_request(
+    rules: &BTreeSet<HostRule>,
+    target: &Authority,
+) -> (Request<()>, Result<(), OutboundError>) {
+    let url = |scheme: &str| {
+        let uri = Uri::builder().scheme(scheme).authority(target.clone());
+        uri.path_and_query("/").build().unwrap_or_default()
+    };
+    let of_authority = HostRule::of_authority(target);
+    let is_allowed = |rule: &HostRule| rules.iter().any(|allowed| allowed.covers(rule));
+    let scheme = match &of_authority {
+        Some([https, _]) if is_allowed(https) => "https",
+        Some([_, http]) if is_allowed(http) || target.port_u16() == Some(80) => "http",
+        _ => "https",
+    };
+    let uri = url(scheme);
+    let allowed = match of_authority {
+        Some(_) => check(rules, &uri),
+        None => Err(OutboundError::of_url(&uri)),
+    };
+    let mut request = Request::new(());
+    *request.method_mut() = Method::CONNECT;
+    *request.uri_mut() = uri;
+    (request, allowed)
 }
 
 /// The key of the connections that the requests of a function may share: those of its version in its space.

@@ -33,7 +33,7 @@ impl OutboundMetrics {
             requests: counters(
                 registry,
                 "serverledge_outbound_requests_total",
-                "Requests of functions to hosts outside, by status class, or by code where there was no response",
+                "Requests of functions to hosts outside, by status class, as tunnel, or by code where there was no response",
                 &["outcome"],
             )?,
             seconds: registered(registry, Histogram::with_opts(seconds.buckets(times)))?,
@@ -66,6 +66,11 @@ impl OutboundMetrics {
         };
         self.requests.with_label_values(&[class]).inc();
         self.seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a connection that a function speaks on itself: its responses are not seen.
+    pub(crate) fn tunnel_opened(&self) {
+        self.requests.with_label_values(&["tunnel"]).inc();
     }
 
     /// Counts a request without a response, by its stable code.

@@ -287,7 +287,7 @@ fn hosts_are_replaced_as_a_whole() {
     for patch in [r#"{"AllowHosts":null}"#, r#"{"allowhosts":[]}"#] {
         assert_eq!(of(patch), BTreeSet::new(), "{patch}");
     }
-    let patch = FunctionPatch::parse(br#"{"Runtime":"python"}"#).unwrap();
+    let patch = FunctionPatch::parse(br#"{"Runtime":"python","Network":"bridge"}"#).unwrap();
     let refused = patch.over(&present).to_spec(Runtime::Wasm).unwrap_err();
     let refused = refused.to_string();
     assert!(refused.starts_with("invalid AllowHosts: "), "{refused}");

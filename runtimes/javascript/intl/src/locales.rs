@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use icu_locale::extensions::transform;
 use icu_locale::extensions::unicode::{Key, Value, key, value};
 use icu_locale::subtags::{Variants, variant};
 use icu_locale::{
@@ -172,6 +173,11 @@ const EUROPEAN_PORTUGUESE: &str = "AO CH CV GQ GW LU MO MZ PT ST TL";
 const RENAMED: &[(Key, &str, &str)] = &[
     (key!("ca"), "islamicc", "islamic-civil"),
     (key!("ca"), "ethiopic-amete-alem", "ethioaa"),
+    (key!("kb"), "yes", "true"),
+    (key!("kc"), "yes", "true"),
+    (key!("kh"), "yes", "true"),
+    (key!("kk"), "yes", "true"),
+    (key!("kn"), "yes", "true"),
     (key!("ks"), "primary", "level1"),
     (key!("ks"), "tertiary", "level3"),
     (key!("ms"), "imperial", "uksystem"),
@@ -206,6 +212,7 @@ fn rename_keywords(locale: &mut Locale) {
             *value = new;
         }
     }
+    rename_transform(locale);
     let posix = variant!("posix");
     if locale.id.variants.contains(&posix)
         && locale
@@ -228,6 +235,18 @@ fn rename_keywords(locale: &mut Locale) {
             .unicode
             .keywords
             .set(key!("va"), value!("posix"));
+    }
+}
+
+/// The one value of a transformed text's tag that has another name now.
+fn rename_transform(locale: &mut Locale) {
+    let fields = &mut locale.extensions.transform.fields;
+    let rules = transform::key!("m0");
+    let is_old = fields
+        .get(&rules)
+        .is_some_and(|value| value.to_string() == "names");
+    if is_old && let Ok(new) = transform::Value::try_from_str("prprname") {
+        fields.set(rules, new);
     }
 }
 
@@ -317,6 +336,8 @@ pub fn ask(what: &str, tag: &str) -> Reply {
         "resolve" => with_data(available(tag)),
         "resolve-collator" => with_data(best_available(SORTED, tag)),
         "resolve-plurals" => with_data(best_available(COUNTED, tag)),
+        // Segments need no texts, so scripts do not matter.
+        "resolve-segments" => with_data(best_available(AVAILABLE, tag)),
         "maximize" => transformed(tag, |expander, language| expander.maximize(language)),
         "minimize" => transformed(tag, |expander, language| expander.minimize(language)),
         _ => crate::world::tell(what, tag),
@@ -335,11 +356,15 @@ fn transformed(
     how: fn(&LocaleExpander, &mut LanguageIdentifier) -> TransformResult,
 ) -> Option<String> {
     let mut locale = canonical(tag)?;
-    if locale.id == LanguageIdentifier::UNKNOWN {
-        // Node.js takes English for what says nothing.
+    let expander = LocaleExpander::new_extended();
+    let mut likely = locale.id.clone();
+    expander.maximize(&mut likely);
+    let says_nothing = locale.id.script.is_none() && locale.id.region.is_none();
+    if likely.language.is_unknown() || (locale.id.language.is_unknown() && says_nothing) {
+        // English is the likely language of what says nothing, and of where none is likely.
         locale.id.language = icu_locale::subtags::language!("en");
     }
-    how(&LocaleExpander::new_extended(), &mut locale.id);
+    how(&expander, &mut locale.id);
     Some(locale.to_string())
 }
 
@@ -356,6 +381,27 @@ mod tests {
         assert_eq!(of("de_DE"), None);
         assert_eq!(of(""), None);
         assert_eq!(of("i-klingon"), None);
+        assert_eq!(of("und-u-kn-yes").as_deref(), Some("und-u-kn"));
+        assert_eq!(of("de-u-kf-yes").as_deref(), Some("de-u-kf-yes"));
+        assert_eq!(
+            of("en-t-de-m0-names").as_deref(),
+            Some("en-t-de-m0-prprname")
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_is_english() {
+        for (tag, maximal, minimal) in [
+            ("und", "en-Latn-US", "en"),
+            ("und-fonipa", "en-Latn-US-fonipa", "en-fonipa"),
+            ("und-150", "en-Latn-150", "en-150"),
+            ("und-AT", "de-Latn-AT", "de-AT"),
+        ] {
+            let maximized = transformed(tag, |expander, language| expander.maximize(language));
+            let minimized = transformed(tag, |expander, language| expander.minimize(language));
+            assert_eq!(maximized.as_deref(), Some(maximal));
+            assert_eq!(minimized.as_deref(), Some(minimal));
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl NumberFormat {
             _ => Notation::Standard,
         };
         Some(Self {
-            plurals: Plurals::new(locale)?,
+            plurals: Plurals::new(locale, crate::plurals::kind(options))?,
             rounding: Rounding::new(options)?,
             grouping: grouping(options, &pattern, &symbols, is_compact),
             symbols,
@@ -247,16 +247,35 @@ impl NumberFormat {
         }
     }
 
-    /// Makes a number compact, and gives its pattern.
-    fn shorten<'a>(&self, compact: &'a Compact, quantity: &mut Quantity) -> Option<&'a str> {
-        let mut power = 0;
+    /// Rounds a number for compact notation, and gives the power of ten that it is multiplied by.
+    fn scale(&self, compact: &Compact, quantity: &mut Quantity) -> i16 {
         if quantity.finite().is_some_and(|finite| !finite.is_zero()) {
-            power = self
+            return self
                 .rounding
                 .apply_with_power(quantity, |place| compact.power(place));
-        } else {
-            self.rounding.apply(quantity);
         }
+        self.rounding.apply(quantity);
+        0
+    }
+
+    /// The plural form of a number in the format's notation.
+    fn plural(&self, mut quantity: Quantity) -> Form {
+        let power = match &self.notation {
+            Notation::Standard => {
+                self.rounding.apply(&mut quantity);
+                0
+            }
+            Notation::Scientific | Notation::Engineering => self
+                .rounding
+                .apply_with_power(&mut quantity, |place| self.exponent(place)),
+            Notation::Compact(compact) => self.scale(compact, &mut quantity),
+        };
+        self.plurals.form(&quantity, -power)
+    }
+
+    /// Makes a number compact, and gives its pattern.
+    fn shorten<'a>(&self, compact: &'a Compact, quantity: &mut Quantity) -> Option<&'a str> {
+        let power = self.scale(compact, quantity);
         let place = match quantity.finite() {
             Some(finite) if !finite.is_zero() => finite.nonzero_magnitude_start(),
             _ => 0,
@@ -373,6 +392,11 @@ impl Service for NumberFormat {
                 let text = self.text(first);
                 Reply::Text(Parts(self.named(text.parts(0, text.len()))).json())
             }
+            "plural" => Reply::Text(crate::plurals::name(self.plural(first)).into()),
+            "pluralRange" => quantity(1).map_or(Reply::Nothing, |second| {
+                let form = self.plurals.range(self.plural(first), self.plural(second));
+                Reply::Text(crate::plurals::name(form).into())
+            }),
             "range" | "rangeParts" => match quantity(1) {
                 Some(second) if what == "range" => {
                     Reply::Text(self.range(first, second).text.plain())

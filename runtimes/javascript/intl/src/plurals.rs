@@ -193,14 +193,18 @@ pub(crate) fn rules(locale: &Locale, kind: PluralRuleType) -> Option<PluralRules
     PluralRules::try_new(preferences, PluralRulesOptions::default().with_type(kind)).ok()
 }
 
+/// The kind of rules that options name.
+pub(crate) fn kind(options: &Options<'_>) -> PluralRuleType {
+    match options.get("type") {
+        Some("ordinal") => PluralRuleType::Ordinal,
+        _ => PluralRuleType::Cardinal,
+    }
+}
+
 /// Rules of plurals. The options are `type`, and digits as ECMA-402 names them.
 pub(crate) fn make(locale: &str, options: &Options<'_>) -> Option<Box<dyn Service>> {
     let locale = Locale::try_from_str(locale).ok()?;
-    let kind = match options.get("type") {
-        Some("ordinal") => PluralRuleType::Ordinal,
-        _ => PluralRuleType::Cardinal,
-    };
-    let rules = rules(&locale, kind)?;
+    let rules = rules(&locale, kind(options))?;
     Some(Box::new(Plurals {
         rules,
         digits: Digits::of(options),

@@ -54,18 +54,16 @@ impl Place {
         let locale = canonical(tag)?;
         let mut likely = locale.id.clone();
         LocaleExpander::new_extended().maximize(&mut likely);
-        let overridden = locale
-            .extensions
-            .unicode
-            .keywords
-            .get(&key!("rg"))
-            .map(|value| format!("{value}"));
-        let region = match overridden.as_deref().and_then(|value| value.get(..2)) {
-            Some(region) => region.to_ascii_uppercase(),
-            None => likely
-                .region
-                .map_or_else(|| WHOLE_WORLD.into(), |region| region.as_str().into()),
+        let keyword = |key| {
+            let value = format!("{}", locale.extensions.unicode.keywords.get(&key)?);
+            value.get(..2).map(str::to_ascii_uppercase)
         };
+        // Another region's preferences; the tag's own region; that of a subdivision; the likely one.
+        let region = keyword(key!("rg"))
+            .or_else(|| locale.id.region.map(|region| region.as_str().into()))
+            .or_else(|| keyword(key!("sd")))
+            .or_else(|| likely.region.map(|region| region.as_str().into()))
+            .unwrap_or_else(|| WHOLE_WORLD.into());
         Some(Self {
             language: likely.language.as_str().into(),
             script: likely
@@ -216,6 +214,12 @@ mod tests {
             r#"{"firstDay":1,"weekend":[6,7],"minimalDays":4}"#
         );
         assert_eq!(told("calendars", "th"), r#"["buddhist","gregory"]"#);
+        assert_eq!(told("hourCycles", "en-u-sd-gbeng"), r#"["h23"]"#);
+        assert_eq!(told("hourCycles", "en-US-u-sd-gbeng"), r#"["h12"]"#);
+        assert_eq!(
+            told("hourCycles", "en-US-u-rg-dezzzz-sd-usca"),
+            r#"["h23"]"#
+        );
         assert_eq!(told("calendars", "th-u-ca-iso8601"), r#"["iso8601"]"#);
         assert_eq!(told("hourCycles", "en-US"), r#"["h12"]"#);
         assert_eq!(told("numberingSystems", "ar-EG"), r#"["arab"]"#);

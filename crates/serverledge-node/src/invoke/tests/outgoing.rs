@@ -182,3 +182,42 @@ async fn the_record_of_a_run_has_its_requests() {
     );
     assert!(!format!("{runs:?}").contains("secret"));
 }
+
+#[tokio::test]
+async fn a_tunnel_is_a_request_of_its_run() {
+    let lab = InvokeLab::new();
+    let (origin, _) = counting();
+    let target = origin.strip_prefix("http://").unwrap();
+    let tunnel = format!("tunnel:{target}");
+    let shared = format!("shared:{tunnel}");
+    for (name, url, keeps, again) in [
+        ("f", &tunnel, false, Source::Ran),
+        ("g", &tunnel, true, Source::Cache),
+        ("h", &shared, true, Source::Ran),
+    ] {
+        deploy_keeper(&lab, name, (&origin, url), keeps).await;
+        for source in [Source::Ran, again] {
+            let (found, result) = report(&lab, name).await;
+            assert_eq!((found, &result[..]), (source, &b"\"open\""[..]), "{name}");
+        }
+    }
+    deploy_sender(&lab, "i", "https://api.example.org", &tunnel).await;
+    assert_eq!(report(&lab, "i").await.1, "\"outbound_host_not_allowed\"");
+
+    let (runs, _) = lab.node.invoker.runs.kept();
+    let told = |name: &str| {
+        let is_it =
+            |run: &&Arc<Run>| run.function.name.as_str() == name && run.cache == Source::Ran;
+        runs.iter().find(is_it).unwrap().requests.clone()
+    };
+    let (lines, _) = told("f").unwrap().lines();
+    let line = &lines[0];
+    let status = line.status.map(|status| status.as_u16());
+    assert_eq!(
+        (&*line.method, &*line.host, status),
+        ("CONNECT", &*origin, Some(200))
+    );
+    assert!(told("h").is_none(), "it may be another call's");
+    let (lines, _) = told("i").unwrap().lines();
+    assert_eq!(lines[0].code, Some("outbound_host_not_allowed"));
+}

@@ -18,10 +18,10 @@ pub struct Plurals {
 
 impl Plurals {
     /// The rules of a locale.
-    pub fn new(locale: &str) -> Option<Self> {
+    pub fn new(locale: &str, kind: PluralRuleType) -> Option<Self> {
         let locale = Locale::try_from_str(locale).ok()?;
         Some(Self {
-            rules: rules(&locale, PluralRuleType::Cardinal)?,
+            rules: rules(&locale, kind)?,
             ranges: RangeRules::of(&locale),
         })
     }
