@@ -60,6 +60,8 @@ pub enum Runtime {
     Wasm,
     /// Python in a container.
     Python,
+    /// Python on a WebAssembly engine.
+    PythonWasm,
     /// Node.js in a container.
     NodeJs,
     /// JavaScript on a WebAssembly engine.
@@ -71,15 +73,16 @@ pub enum Runtime {
 /// The text names no runtime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown runtime {0:?}; known are wasm, python, nodejs, javascript, custom and their old names"
+    "unknown runtime {0:?}; known are wasm, python, python-wasm, nodejs, javascript, custom and their old names"
 )]
 pub struct ParseRuntimeError(pub String);
 
 impl Runtime {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Wasm,
         Self::Python,
+        Self::PythonWasm,
         Self::NodeJs,
         Self::JavaScript,
         Self::Custom,
@@ -91,6 +94,7 @@ impl Runtime {
         match self {
             Self::Wasm => "wasm",
             Self::Python => "python",
+            Self::PythonWasm => "python-wasm",
             Self::NodeJs => "nodejs",
             Self::JavaScript => "javascript",
             Self::Custom => "custom",
@@ -106,6 +110,7 @@ impl std::str::FromStr for Runtime {
         Ok(match text.to_ascii_lowercase().as_str() {
             "wasm" | "wasi" => Self::Wasm,
             "python" | "python310" | "python314" => Self::Python,
+            "python-wasm" => Self::PythonWasm,
             "nodejs" | "nodejs17" | "nodejs17ng" => Self::NodeJs,
             "javascript" => Self::JavaScript,
             "custom" => Self::Custom,
@@ -265,5 +270,13 @@ mod tests {
         assert_eq!("python310".parse(), Ok(Runtime::Python));
         assert_eq!("nodejs17ng".parse(), Ok(Runtime::NodeJs));
         assert!("python38".parse::<Runtime>().is_err());
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for runtime in Runtime::ALL {
+            assert_eq!(runtime.name().parse(), Ok(runtime));
+        }
+        assert_eq!("Python-Wasm".parse(), Ok(Runtime::PythonWasm));
     }
 }

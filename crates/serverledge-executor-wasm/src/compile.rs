@@ -275,7 +275,7 @@ fn engine_of_snapshots(binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefus
 
 /// The data of a snapshot, which is that of a reactor.
 fn data(binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
-    let engine = engine::compiling().map_err(|e| invalid(&e))?;
+    let engine = engine::compiling_data().map_err(|e| invalid(&e))?;
     let module = wasmtime::Module::new(&engine, binary).map_err(|e| invalid(&e))?;
     let memory_bytes_min = inspect::memory_bytes_min(&module.resources_required())?;
     finish_as(&engine, &module, GuestKind::Reactor, memory_bytes_min)

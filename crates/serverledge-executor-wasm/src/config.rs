@@ -51,6 +51,15 @@ pub enum FileLayout {
     Copied,
 }
 
+/// A base that is packed until it is first needed.
+#[derive(Debug, Clone, Copy)]
+pub struct PackedBase {
+    /// Bytes that each of its snapshots has at least: shorter modules are not compared with it.
+    pub snapshot_bytes_min: usize,
+    /// Gives the base in the binary form, the same each time; `None` if it cannot be unpacked.
+    pub unpack: fn() -> Option<Bytes>,
+}
+
 /// Settings of the wasm executor.
 #[derive(Debug, Clone)]
 pub struct WasmConfig {
@@ -60,6 +69,8 @@ pub struct WasmConfig {
     pub worker: Worker,
     /// Bases, in the binary form, whose snapshots share one engine; those of others are whole modules.
     pub bases: Vec<Bytes>,
+    /// More of them, which cost memory only where they are used.
+    pub packed_bases: Vec<PackedBase>,
     /// Limits of one compilation.
     pub compile: CompileLimits,
     /// Limits of one initialisation; those of a compilation hold for the child that it happens in.
@@ -102,6 +113,7 @@ impl WasmConfig {
             cache_dir,
             worker,
             bases: Vec::new(),
+            packed_bases: Vec::new(),
             compile: CompileLimits::default(),
             init: InitLimits::default(),
             slots: u32::try_from(warm).unwrap_or(1000),

@@ -26,6 +26,10 @@ pub(crate) const MEMORY_RESERVATION: u64 = 4 << 30;
 /// Address space that a memory under initialisation has to spare, so that it is not moved by every growth.
 const INITIALISING_GROWTH_BYTES: u64 = 16 << 20;
 
+/// Longest image of a snapshot's memory that is kept as one, whatever part of it is zero: wasmtime's own limit of 16 MiB is
+/// less than interpreters with large packages have, and their memory would then be copied for every instance.
+const SNAPSHOT_IMAGE_BYTES_MAX: u64 = 64 << 20;
+
 /// Stack of an initialisation: ample, since it runs once. (Compiling the base without optimisation would be quicker, but an
 /// interpreter's frames then take tens of kilobytes each, and real packages exhaust any stack.)
 const INITIALISING_STACK_BYTES: usize = 4 << 20;
@@ -63,6 +67,11 @@ fn concurrent_base() -> Config {
 /// The engine of the compiling child: it reserves no pool.
 pub(crate) fn compiling() -> Result<Engine> {
     Engine::new(&base())
+}
+
+/// The same for the memory of a snapshot.
+pub(crate) fn compiling_data() -> Result<Engine> {
+    Engine::new(base().memory_guaranteed_dense_image_size(SNAPSHOT_IMAGE_BYTES_MAX))
 }
 
 /// The same for WASI 0.3.

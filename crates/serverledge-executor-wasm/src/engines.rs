@@ -2,24 +2,37 @@
 //! else, and kept like all machine code, under a digest that no upload can have.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serverledge_core::{Digest, PrepareError, Progress, error_chain};
 
 use crate::cache::EngineUse;
+use crate::config::PackedBase;
 use crate::custom;
 use crate::loaded::Loader;
 use crate::protocol::Job;
 use crate::split::{SplitBase, SplitData};
 use crate::worker::{Compiler, internal};
 
+/// A base that can share an engine, and the digest of the whole base.
+type NamedBase = (Digest, Arc<SplitBase>);
+
 /// The engines of the configured bases.
 #[derive(Debug)]
 pub(crate) struct Engines {
-    bases: Vec<(Digest, Arc<SplitBase>)>,
+    bases: Vec<NamedBase>,
+    /// Asked last, since they have to be unpacked for it.
+    packed: Vec<PackedEngine>,
     /// Held by the one that compiles an engine; others wait.
     compiling: tokio::sync::Mutex<()>,
+}
+
+/// A base that is unpacked when it is first needed.
+#[derive(Debug)]
+struct PackedEngine {
+    base: PackedBase,
+    unpacked: OnceLock<Option<NamedBase>>,
 }
 
 /// A snapshot taken apart, and its engine's part in it.
@@ -42,32 +55,61 @@ impl Divided {
 impl Engines {
     /// Engines of these bases, as far as they can have one.
     pub(crate) fn new(bases: &[Bytes]) -> Self {
-        let split = |base: &Bytes| {
-            let split = SplitBase::new(base);
-            if split.is_none() {
-                tracing::warn!(
-                    bytes = base.len(),
-                    "the snapshots of a base cannot share an engine"
-                );
-            }
-            Some((digest(base), Arc::new(split?)))
-        };
         Self {
-            bases: bases.iter().filter_map(split).collect(),
+            bases: bases.iter().filter_map(named).collect(),
+            packed: Vec::new(),
             compiling: tokio::sync::Mutex::new(()),
         }
     }
 
-    /// The digests of all engines that new snapshots use.
+    /// The same with bases that are packed until one is needed.
+    pub(crate) fn with_packed(mut self, bases: &[PackedBase]) -> Self {
+        let packed = bases.iter().map(|base| PackedEngine {
+            base: *base,
+            unpacked: OnceLock::new(),
+        });
+        self.packed.extend(packed);
+        self
+    }
+
+    /// The digests of all engines that new snapshots use, except those of bases that nobody has needed yet.
     pub(crate) fn digests(&self) -> HashSet<Digest> {
-        self.bases.iter().map(|(_, base)| base.digest).collect()
+        let needed = self
+            .packed
+            .iter()
+            .filter_map(|packed| packed.unpacked.get()?.as_ref());
+        self.bases
+            .iter()
+            .chain(needed)
+            .map(|(_, base)| base.digest)
+            .collect()
+    }
+
+    /// The packed bases that a module so long can be, or can be a snapshot of; they are unpacked one by one.
+    fn unpacked(&self, bytes: usize) -> impl Iterator<Item = &NamedBase> {
+        self.packed
+            .iter()
+            .filter(move |packed| bytes >= packed.base.snapshot_bytes_min)
+            .filter_map(PackedEngine::get)
+    }
+
+    /// The part of a base that can share an engine; `None` if it cannot, or is none of the configured ones.
+    fn of_base(&self, base: &[u8]) -> Option<&SplitBase> {
+        let wanted = digest(base);
+        let found = self
+            .bases
+            .iter()
+            .chain(self.unpacked(base.len()))
+            .find(|(base, _)| *base == wanted);
+        found.map(|(_, base)| &**base)
     }
 
     /// Takes a snapshot of one of the bases apart; `None` for every other module. Reads all of the module. One that says
-    /// that it answers requests, and cannot, is left whole: it is then refused like any such module.
+    /// that it answers requests, and cannot, is left whole: it is then refused like any such module. It may unpack bases.
     pub(crate) fn divide(&self, module: &[u8]) -> Option<Divided> {
         let answers_requests = custom::answers_requests(module);
-        self.bases.iter().find_map(|(_, base)| {
+        let mut bases = self.bases.iter().chain(self.unpacked(module.len()));
+        bases.find_map(|(_, base)| {
             if answers_requests && !base.has_fetch {
                 return None;
             }
@@ -81,9 +123,8 @@ impl Engines {
 
     /// Whether the engine of a base is here, or the base has none; the seal is not checked.
     pub(crate) fn is_there(&self, loader: &Loader, base: &[u8]) -> bool {
-        let wanted = digest(base);
-        let engine = self.bases.iter().find(|(base, _)| *base == wanted);
-        engine.is_none_or(|(_, base)| loader.is_complete(&base.digest))
+        let base = self.of_base(base);
+        base.is_none_or(|base| loader.is_complete(&base.digest))
     }
 
     /// Compiles the engine of a base, unless it is there or the base has none.
@@ -93,9 +134,8 @@ impl Engines {
         loader: &Arc<Loader>,
         base: &[u8],
     ) -> Result<(), PrepareError> {
-        let wanted = digest(base);
-        match self.bases.iter().find(|(base, _)| *base == wanted) {
-            Some((_, base)) => self.make(compiler, loader, base, &()).await,
+        match self.of_base(base) {
+            Some(base) => self.make(compiler, loader, base, &()).await,
             None => Ok(()),
         }
     }
@@ -137,6 +177,25 @@ impl Engines {
             .await;
         stored.map_err(|error| internal("keep the machine code of an engine", error))
     }
+}
+
+impl PackedEngine {
+    fn get(&self) -> Option<&NamedBase> {
+        let unpacked = self.unpacked.get_or_init(|| named(&(self.base.unpack)()?));
+        unpacked.as_ref()
+    }
+}
+
+/// A base by its digest; `None` if its snapshots cannot share an engine.
+fn named(base: &Bytes) -> Option<NamedBase> {
+    let split = SplitBase::new(base);
+    if split.is_none() {
+        tracing::warn!(
+            bytes = base.len(),
+            "the snapshots of a base cannot share an engine"
+        );
+    }
+    Some((digest(base), Arc::new(split?)))
 }
 
 fn digest(bytes: &[u8]) -> Digest {

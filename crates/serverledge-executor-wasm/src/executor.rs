@@ -100,7 +100,7 @@ impl WasmExecutor {
         let modules = LoadedModules::new(loader, config.loaded_bytes_max, config.loaded_max);
         let snapshots = Snapshots::open(&config.cache_dir, config.init, config.log_bytes_max)
             .map_err(|e| open_error("open the cache of compiled bases", error_chain(&e)))?;
-        let engines = Engines::new(&config.bases);
+        let engines = Engines::new(&config.bases).with_packed(&config.packed_bases);
         let parts = ExecutorParts {
             config,
             engine,

@@ -66,7 +66,7 @@ mod worker;
 mod written_pages;
 
 pub use compile::compile_worker;
-pub use config::{CompileLimits, FileLayout, InitLimits, WasmConfig, Worker};
+pub use config::{CompileLimits, FileLayout, InitLimits, PackedBase, WasmConfig, Worker};
 pub use custom::{answering_requests, section, with_section};
 pub use deadline::with_deadline;
 pub use executor::{WasmExecutor, WasmOpenError};

@@ -9,8 +9,8 @@ use serverledge_executor_wasm::WasmExecutor;
 #[derive(Clone)]
 pub(crate) struct Executors {
     pub(crate) wasm: Arc<dyn Executor>,
-    /// The executor that takes snapshots of scripts; `None`: no function of the runtime `javascript` can be deployed
-    /// here.
+    /// The executor that takes snapshots; `None`: no function of the runtimes `javascript` and `python-wasm` can be
+    /// deployed here.
     pub(crate) snapshots: Option<WasmExecutor>,
     pub(crate) containers: Option<Arc<dyn Executor>>,
 }
@@ -19,7 +19,7 @@ impl Executors {
     /// The executor of a runtime; `None` if this node does not have it.
     pub(crate) fn of(&self, runtime: Runtime) -> Option<&Arc<dyn Executor>> {
         match runtime {
-            Runtime::Wasm | Runtime::JavaScript => Some(&self.wasm),
+            Runtime::Wasm | Runtime::JavaScript | Runtime::PythonWasm => Some(&self.wasm),
             Runtime::Python | Runtime::NodeJs | Runtime::Custom => self.containers.as_ref(),
         }
     }

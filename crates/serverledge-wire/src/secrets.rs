@@ -54,9 +54,13 @@ pub(crate) fn checked(
         ));
     }
     if !body.secret_hosts.is_empty() && !matches!(runtime, Runtime::Wasm | Runtime::JavaScript) {
+        let why = if runtime == Runtime::PythonWasm {
+            "which sends no requests"
+        } else {
+            "whose TLS the node does not see into"
+        };
         let fault = format!(
-            "only wasm and javascript functions have it; this one's runtime is {runtime}, whose TLS the node does not \
-             see into"
+            "only wasm and javascript functions have it; this one's runtime is {runtime}, {why}"
         );
         return Err(SpecError::member("SecretHosts", fault));
     }

@@ -303,7 +303,7 @@ pub fn only_folder<'a>(mut paths: impl Iterator<Item = &'a str>) -> Option<&'a s
 
 /// The name of a single source file: the one that the handler expects.
 fn bare_name(runtime: Runtime, handler: &str) -> String {
-    let ending = if runtime == Runtime::Python {
+    let ending = if matches!(runtime, Runtime::Python | Runtime::PythonWasm) {
         "py"
     } else {
         "js"

@@ -434,12 +434,12 @@ async fn of_requests_to_deploy() {
         /create {"Name":"f","Runtime":"cobol"}
         404 Not Found
         content-type: application/problem+json
-        {"code":"unknown_runtime","detail":"unknown runtime \"cobol\"; known are wasm, python, nodejs, javascript, custom and their old names","status":404,"title":"Not Found","type":"about:blank"}
+        {"code":"unknown_runtime","detail":"unknown runtime \"cobol\"; known are wasm, python, python-wasm, nodejs, javascript, custom and their old names","status":404,"title":"Not Found","type":"about:blank"}
 
         /update {"Name":"f","Runtime":"cobol"}
         404 Not Found
         content-type: application/problem+json
-        {"code":"unknown_runtime","detail":"unknown runtime \"cobol\"; known are wasm, python, nodejs, javascript, custom and their old names","status":404,"title":"Not Found","type":"about:blank"}
+        {"code":"unknown_runtime","detail":"unknown runtime \"cobol\"; known are wasm, python, python-wasm, nodejs, javascript, custom and their old names","status":404,"title":"Not Found","type":"about:blank"}
 
         /create {"Name":"f","MemoryMB":-5}
         422 Unprocessable Entity

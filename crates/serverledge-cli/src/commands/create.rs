@@ -516,7 +516,7 @@ mod tests {
         check(
             "create --runtime python38",
             &expect![[
-                r#"Usage: error: unknown runtime "python38"; known are wasm, python, nodejs, javascript, custom and their old names"#
+                r#"Usage: error: unknown runtime "python38"; known are wasm, python, python-wasm, nodejs, javascript, custom and their old names"#
             ]],
         );
         check(

@@ -8,8 +8,9 @@ use serverledge_api::{EdgeCode, EdgeKind, HostingError};
 use serverledge_core::{Digest, Function, Interface, Runtime};
 
 use crate::applications::Apps;
-use crate::functions::javascript::{script_of, source_of};
+use crate::functions::javascript::script_of;
 use crate::functions::scripts::{ScriptFile, script};
+use crate::functions::snapshots::source_of;
 
 /// The first bytes of binary modules.
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -87,7 +88,7 @@ impl Apps {
         let kind = match version.runtime {
             Runtime::Wasm => EdgeKind::Wasm,
             Runtime::NodeJs | Runtime::JavaScript => EdgeKind::JavaScript,
-            Runtime::Python | Runtime::Custom => return Ok(None),
+            Runtime::Python | Runtime::PythonWasm | Runtime::Custom => return Ok(None),
         };
         let found = match self.edge_codes.get(&version.digest) {
             Some(found) => found,

@@ -25,7 +25,7 @@ use serverledge_wire::upload;
 
 use crate::applications::Apps;
 use crate::applications::packages::append;
-use crate::functions::javascript::source_of;
+use crate::functions::snapshots::source_of;
 
 const MANIFEST: &str = "application.json";
 /// Largest manifest: names, settings, variables, and a dependencies file.

@@ -25,10 +25,12 @@ use crate::executors::Executors;
 use crate::functions::Functions;
 use crate::functions::edge_fit;
 use crate::functions::errors::registry_error;
-use crate::functions::javascript::{self, Made};
+use crate::functions::javascript;
 use crate::functions::patch::PatchTurns;
+use crate::functions::python;
 use crate::functions::quotas::Quotas;
 use crate::functions::resources::FunctionResources;
+use crate::functions::snapshots::{self, Made};
 use crate::functions::source::{self, Code};
 use crate::functions::spaces::Spaces;
 use crate::metrics::Metrics;
@@ -77,6 +79,9 @@ impl Deployer {
         let way_out = match runtime {
             Runtime::NodeJs => {
                 "deploy it with the runtime javascript, if it needs nothing of Node.js's own"
+            }
+            Runtime::Python => {
+                "deploy it with the runtime python-wasm, if it needs no compiled packages, threads or sockets"
             }
             _ => "build the function as WebAssembly",
         };
@@ -219,16 +224,19 @@ impl Deployer {
         source: Bytes,
         progress: &dyn Progress,
     ) -> Result<Made, DeployError> {
-        if spec.runtime != Runtime::JavaScript {
+        if !snapshots::is_snapshot(spec.runtime) {
             return Ok(Made {
                 code: source,
                 remarks: Vec::new(),
             });
         }
-        let snapshots = self.executors.snapshots.as_ref();
-        let snapshots =
-            snapshots.ok_or_else(|| DeployError::Unsupported(spec.runtime.to_string()))?;
-        javascript::make(snapshots, spec, &source, progress).await
+        let executor = self.executors.snapshots.as_ref();
+        let executor =
+            executor.ok_or_else(|| DeployError::Unsupported(spec.runtime.to_string()))?;
+        match spec.runtime {
+            Runtime::PythonWasm => python::make(executor, spec, &source, progress).await,
+            _ => javascript::make(executor, spec, &source, progress).await,
+        }
     }
 
     /// Checks whether the owner of the space, if there is one, may bind code of this length to the name.
@@ -379,16 +387,23 @@ pub(crate) fn described(
             };
             (recognised.to_owned(), remarks)
         }
+        Runtime::PythonWasm => ("Python".to_owned(), remarks),
         _ => (prepared.recognised.to_owned(), prepared.remarks),
     }
 }
 
-/// Adds a hint to the error of a missing container engine: many scripts need none.
+/// Adds a hint to the error of a missing container engine: much of what is written in JavaScript and Python needs none.
 fn with_way_out(error: PrepareError, runtime: Runtime) -> PrepareError {
     match error {
         PrepareError::Unavailable { code, what, source } if runtime == Runtime::NodeJs => {
             let what = format!(
                 "{what}; a script that needs nothing of Node.js runs without: --runtime javascript"
+            );
+            PrepareError::Unavailable { code, what, source }
+        }
+        PrepareError::Unavailable { code, what, source } if runtime == Runtime::Python => {
+            let what = format!(
+                "{what}; Python without compiled packages, threads and sockets runs without: --runtime python-wasm"
             );
             PrepareError::Unavailable { code, what, source }
         }

@@ -23,6 +23,9 @@ pub(crate) enum ModuleForm {
 pub(crate) enum NotForBrowsers {
     #[error("the runtime {0} needs a container")]
     Container(Runtime),
+    /// Each module has the interpreter and the library with it, some ten megabytes.
+    #[error("the runtime python-wasm runs at nodes only")]
+    Python,
     /// Whoever has its module and its environment has them.
     #[error("it has secrets, which a visitor who runs it could read")]
     Secrets,
@@ -44,6 +47,7 @@ pub(crate) enum NotForBrowsers {
 pub(crate) fn fits(function: &Function) -> Result<(), NotForBrowsers> {
     match function.version.runtime {
         Runtime::Wasm | Runtime::JavaScript => {}
+        Runtime::PythonWasm => return Err(NotForBrowsers::Python),
         other => return Err(NotForBrowsers::Container(other)),
     }
     if !function.version.secrets.values.is_empty() {
@@ -130,6 +134,7 @@ mod tests {
     fn reasons_are_sentences() {
         for (reason, words) in [
             (NotForBrowsers::Container(Runtime::Python), "container"),
+            (NotForBrowsers::Python, "python-wasm"),
             (NotForBrowsers::ProgramIo, "standard streams"),
             (NotForBrowsers::Outbound, "sends requests"),
             (NotForBrowsers::TooLarge, "16 MiB"),

@@ -6,23 +6,18 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serverledge_api::DeployError;
-use serverledge_core::{FunctionLimits, FunctionSpec, PrepareError, Progress, Runtime};
-use serverledge_executor_wasm::{
-    ModuleSnapshot, SnapshotError, WasmExecutor, answering_requests, section, with_section,
-};
+use serverledge_core::{FunctionLimits, FunctionSpec, Progress};
+use serverledge_executor_wasm::{ModuleSnapshot, SnapshotError, WasmExecutor, answering_requests};
 use serverledge_wire::javascript::{Role, names_languages, notes};
 
 use crate::functions::scripts::{ScriptFile, script, scripts};
+use crate::functions::snapshots::{Made, explained, json, refused, with_source, wrote};
 
 /// The engines, built from `runtimes/javascript`.
 const PLAIN: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
 const INTL: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript-intl.wasm");
-/// The custom section with the source as it was sent.
-const SECTION: &str = "serverledge.source";
 /// A script that does nothing.
 const EMPTY_SCRIPT: &str = "module.exports = () => null;";
-/// Longest part shown of the log of a script that does not load, or that writes while it loads.
-const LOG_BYTES_MAX: usize = 2000;
 
 /// The input of the engine.
 #[derive(Debug, Serialize)]
@@ -49,14 +44,6 @@ impl Input<'_> {
         } else {
             ScriptEngine::Plain
         }
-    }
-
-    fn json(&self) -> Result<Bytes, PrepareError> {
-        let written = serde_json::to_vec(self).map_err(|fault| PrepareError::Internal {
-            attempt: "write the engine's input".to_owned(),
-            source: Box::new(fault),
-        });
-        written.map(Bytes::from)
     }
 }
 
@@ -120,28 +107,8 @@ impl Loaded {
     }
 }
 
-/// The engine's error about a script that does not load.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct LoadError {
-    error: String,
-    message: String,
-    stack: String,
-    file: String,
-    line: Option<u64>,
-    column: Option<u64>,
-}
-
-/// The code of a version.
-#[derive(Debug)]
-pub(crate) struct Made {
-    pub(crate) code: Bytes,
-    /// Warnings, notes and the script's own output while it was loaded, for the person who deploys.
-    pub(crate) remarks: Vec<String>,
-}
-
 /// The engines as the bases of all snapshots of scripts.
-pub(crate) fn bases() -> Vec<Bytes> {
+pub(super) fn bases() -> Vec<Bytes> {
     vec![ScriptEngine::Plain.base(), ScriptEngine::Intl.base()]
 }
 
@@ -162,7 +129,7 @@ pub(crate) async fn empty_snapshot(executor: &WasmExecutor) -> Result<Bytes, Sna
     };
     let memory = FunctionLimits::default().memory.bytes();
     let taken = executor
-        .snapshot(ScriptEngine::Plain.base(), input.json()?, memory)
+        .snapshot(ScriptEngine::Plain.base(), json(&input)?, memory)
         .await?;
     Ok(taken.module.into())
 }
@@ -188,7 +155,7 @@ pub(crate) async fn make(
         secrets,
     };
     let engine = input.engine();
-    let input = input.json()?;
+    let input = json(&input)?;
     engine.prepare_first(executor, progress).await;
     progress.step("taking the snapshot");
     let memory = spec.limits.memory.bytes();
@@ -197,15 +164,14 @@ pub(crate) async fn make(
         module,
         output,
         log,
-    } = taken.map_err(|error| explained(error, text))?;
+    } = taken.map_err(|error| explained(error, text.len()))?;
     let loaded: Loaded = serde_json::from_str(output.trim()).unwrap_or_default();
     let module = match loaded.role() {
         Role::Http => answering_requests(module),
         Role::Json => module,
     };
-    let code = with_section(module, SECTION, source).into();
     Ok(Made {
-        code,
+        code: with_source(module, source),
         remarks: remarks(file, text, loaded, &log),
     })
 }
@@ -220,18 +186,6 @@ fn remarks(file: &str, text: &str, loaded: Loaded, log: &str) -> Vec<String> {
         .chain(notes)
         .chain(wrote)
         .collect()
-}
-
-/// The deployed source: for a snapshot the source that it was made from, else the code itself.
-pub(crate) fn source_of(runtime: Runtime, code: Bytes) -> Bytes {
-    if runtime != Runtime::JavaScript {
-        return code;
-    }
-    match section(&code, SECTION) {
-        // A copy: whoever keeps the source must not keep the module.
-        Some(range) => Bytes::copy_from_slice(&code[range]),
-        None => code,
-    }
 }
 
 /// The handler in the engine's form: `FILE` for the whole export of the file or an export under the file's own name,
@@ -267,90 +221,6 @@ pub(crate) fn script_of(source: &Bytes, handler: &str) -> Result<ScriptFile, Dep
             code: "ambiguous_code",
             message: "the source holds several scripts, and Handler names none of them".to_owned(),
         }),
-    }
-}
-
-fn explained(error: SnapshotError, source: &str) -> DeployError {
-    match error {
-        SnapshotError::InitFailed { code, stdout, log } => {
-            match serde_json::from_str::<LoadError>(stdout.trim()) {
-                Ok(fault) => refused(told(&fault, &log)),
-                Err(_) => refused(with_log(
-                    format!("loading ended with exit code {code}"),
-                    &log,
-                )),
-            }
-        }
-        SnapshotError::Trapped { message, log } => {
-            refused(with_log(format!("loading trapped: {message}"), &log))
-        }
-        SnapshotError::CpuTime(limit) => refused(format!(
-            "loading took more than {limit:?} of processor time: does its top level end?"
-        )),
-        SnapshotError::Memory(limit) => refused(format!(
-            "loading needs more than the {} MiB that the function declares",
-            limit >> 20
-        )),
-        SnapshotError::Output(limit) => refused(format!(
-            "loading failed, with more than {limit} bytes of error"
-        )),
-        SnapshotError::TooLarge(limit) => refused(format!(
-            "what it makes while it loads is more than the {} MiB that code may have",
-            limit >> 20
-        )),
-        SnapshotError::Child(PrepareError::TooComplex { message }) => refused(message),
-        SnapshotError::Child(other) => other.into(),
-        SnapshotError::Base(_) => PrepareError::Internal {
-            attempt: format!("load a script of {} bytes", source.len()),
-            source: Box::new(error),
-        }
-        .into(),
-    }
-}
-
-/// The message of an error: `SyntaxError: … (hello.js:3:7)`, and the stack if it says more.
-fn told(fault: &LoadError, log: &str) -> String {
-    let mut told = match fault.error.as_str() {
-        "" => fault.message.clone(),
-        kind => format!("{kind}: {}", fault.message),
-    };
-    if let Some(line) = fault.line {
-        let column = fault
-            .column
-            .map_or_else(String::new, |column| format!(":{column}"));
-        told.push_str(&format!(" ({}:{line}{column})", fault.file));
-    }
-    let stack = fault.stack.trim();
-    if stack.lines().count() > 1 {
-        told.push('\n');
-        told.push_str(end_of(stack));
-    }
-    with_log(told, log)
-}
-
-fn with_log(told: String, log: &str) -> String {
-    match wrote(log) {
-        Some(wrote) => format!("{told}\nit wrote: {wrote}"),
-        None => told,
-    }
-}
-
-fn wrote(log: &str) -> Option<&str> {
-    Some(end_of(log.trim())).filter(|log| !log.is_empty())
-}
-
-fn end_of(text: &str) -> &str {
-    let mut from = text.len().saturating_sub(LOG_BYTES_MAX);
-    while !text.is_char_boundary(from) {
-        from += 1;
-    }
-    &text[from..]
-}
-
-fn refused(message: impl std::fmt::Display) -> DeployError {
-    DeployError::Code {
-        code: "function_does_not_load",
-        message: format!("the function does not load: {message}"),
     }
 }
 

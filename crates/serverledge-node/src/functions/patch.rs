@@ -23,7 +23,7 @@ use crate::clock::unix_ms;
 use crate::functions::deploy::{Deployer, described, runtime};
 use crate::functions::edge_fit;
 use crate::functions::errors::registry_error;
-use crate::functions::javascript::{Made, source_of};
+use crate::functions::snapshots::{Made, is_snapshot, source_of};
 use crate::functions::source;
 use crate::functions::versions::load_error;
 
@@ -309,7 +309,7 @@ impl Deployer {
         }
         // A snapshot is taken with the handler found and the variables there.
         let is_snapshot_of_another = spec.handler != version.handler || spec.env != version.env;
-        if spec.runtime != Runtime::JavaScript || !is_snapshot_of_another {
+        if !is_snapshot(spec.runtime) || !is_snapshot_of_another {
             return Ok(None);
         }
         Ok(Some(source_of(
@@ -383,10 +383,12 @@ fn runtime_of(
     Ok(runtime(&body.runtime)?)
 }
 
-/// Refuses a change of language; scripts run with either of their runtimes.
+/// Refuses a change of language; JavaScript and Python run with either of their runtimes.
 fn check_language(present: Runtime, wanted: Runtime) -> Result<(), DeployError> {
     let is_script = |runtime| matches!(runtime, Runtime::NodeJs | Runtime::JavaScript);
-    if is_script(present) && is_script(wanted) {
+    let is_python = |runtime| matches!(runtime, Runtime::Python | Runtime::PythonWasm);
+    let are_both = |is: fn(Runtime) -> bool| is(present) && is(wanted);
+    if are_both(is_script) || are_both(is_python) {
         return Ok(());
     }
     let message = format!(

@@ -28,7 +28,10 @@ pub(crate) fn extract(
 ) -> Result<Code, DeployError> {
     let bytes = decode(base64, bytes_max)?;
     refuse_url(&bytes)?;
-    if let Some(inferred @ (Runtime::Python | Runtime::NodeJs | Runtime::JavaScript)) = runtime {
+    if let Some(
+        inferred @ (Runtime::Python | Runtime::PythonWasm | Runtime::NodeJs | Runtime::JavaScript),
+    ) = runtime
+    {
         upload::read(&bytes, inferred, handler, bytes_max).map_err(|error| refused(&error))?;
         return Ok(Code {
             bytes: bytes.into(),
@@ -339,6 +342,7 @@ mod tests {
             Runtime::Python,
             Runtime::NodeJs,
             Runtime::JavaScript,
+            Runtime::PythonWasm,
         ]
         .map(Some);
         for runtime in runtimes.into_iter().chain([None]) {

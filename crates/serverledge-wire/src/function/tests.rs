@@ -31,7 +31,7 @@ fn requests_are_checked_in_serverledges_order() {
     );
     check(
         r#"{"Name":"f","Runtime":"python38"}"#,
-        "unknown_runtime: unknown runtime \"python38\"; known are wasm, python, nodejs, javascript, custom and their old names",
+        "unknown_runtime: unknown runtime \"python38\"; known are wasm, python, python-wasm, nodejs, javascript, custom and their old names",
     );
     check(
         r#"{"Name":"f","MemoryMB":0}"#,
@@ -128,6 +128,10 @@ fn containers_alone_have_a_network() {
     check(
         r#"{"Name":"f","Network":"bridge"}"#,
         "invalid_member: invalid Network: wasm functions reach no network; python, nodejs and custom ones can",
+    );
+    check(
+        r#"{"Name":"f","Runtime":"python-wasm","Network":"bridge"}"#,
+        "invalid_member: invalid Network: python-wasm functions reach no network; python, nodejs and custom ones can",
     );
 }
 

@@ -122,7 +122,7 @@ fn modules(mut functions: Vec<Arc<Function>>, recency: &Recency) -> Vec<Module> 
     functions.retain(|function| {
         matches!(
             function.version.runtime,
-            Runtime::Wasm | Runtime::JavaScript
+            Runtime::Wasm | Runtime::JavaScript | Runtime::PythonWasm
         )
     });
     functions.sort_by_key(|function| std::cmp::Reverse(recency.of(function)));
