@@ -54,6 +54,8 @@ pub enum FileLayout {
 /// A base that is packed until it is first needed.
 #[derive(Debug, Clone, Copy)]
 pub struct PackedBase {
+    /// Its name among the configured ones.
+    pub name: &'static str,
     /// Bytes that each of its snapshots has at least: shorter modules are not compared with it.
     pub snapshot_bytes_min: usize,
     /// Gives the base in the binary form, the same each time; `None` if it cannot be unpacked.

@@ -32,7 +32,8 @@ pub(crate) struct Engines {
 #[derive(Debug)]
 struct PackedEngine {
     base: PackedBase,
-    unpacked: OnceLock<Option<NamedBase>>,
+    bytes: OnceLock<Option<Bytes>>,
+    split: OnceLock<Option<NamedBase>>,
 }
 
 /// A snapshot taken apart, and its engine's part in it.
@@ -66,7 +67,8 @@ impl Engines {
     pub(crate) fn with_packed(mut self, bases: &[PackedBase]) -> Self {
         let packed = bases.iter().map(|base| PackedEngine {
             base: *base,
-            unpacked: OnceLock::new(),
+            bytes: OnceLock::new(),
+            split: OnceLock::new(),
         });
         self.packed.extend(packed);
         self
@@ -77,7 +79,7 @@ impl Engines {
         let needed = self
             .packed
             .iter()
-            .filter_map(|packed| packed.unpacked.get()?.as_ref());
+            .filter_map(|packed| packed.split.get()?.as_ref());
         self.bases
             .iter()
             .chain(needed)
@@ -90,7 +92,16 @@ impl Engines {
         self.packed
             .iter()
             .filter(move |packed| bytes >= packed.base.snapshot_bytes_min)
-            .filter_map(PackedEngine::get)
+            .filter_map(PackedEngine::split)
+    }
+
+    /// A packed base by its name.
+    pub(crate) fn unpacked_base(&self, name: &str) -> Option<Bytes> {
+        let mut packed = self.packed.iter();
+        packed
+            .find(|packed| packed.base.name == name)?
+            .bytes()
+            .cloned()
     }
 
     /// The part of a base that can share an engine; `None` if it cannot, or is none of the configured ones.
@@ -105,7 +116,8 @@ impl Engines {
     }
 
     /// Takes a snapshot of one of the bases apart; `None` for every other module. Reads all of the module. One that says
-    /// that it answers requests, and cannot, is left whole: it is then refused like any such module. It may unpack bases.
+    /// that it answers requests, and cannot, is left whole: it is then refused like any such module. It may unpack
+    /// bases.
     pub(crate) fn divide(&self, module: &[u8]) -> Option<Divided> {
         let answers_requests = custom::answers_requests(module);
         let mut bases = self.bases.iter().chain(self.unpacked(module.len()));
@@ -180,9 +192,13 @@ impl Engines {
 }
 
 impl PackedEngine {
-    fn get(&self) -> Option<&NamedBase> {
-        let unpacked = self.unpacked.get_or_init(|| named(&(self.base.unpack)()?));
-        unpacked.as_ref()
+    fn bytes(&self) -> Option<&Bytes> {
+        self.bytes.get_or_init(self.base.unpack).as_ref()
+    }
+
+    fn split(&self) -> Option<&NamedBase> {
+        let split = self.split.get_or_init(|| named(self.bytes()?));
+        split.as_ref()
     }
 }
 

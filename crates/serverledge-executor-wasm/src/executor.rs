@@ -175,6 +175,13 @@ impl WasmExecutor {
         snapshots.is_compiled(base) && engines.is_there(&modules.loader, base)
     }
 
+    /// A packed base by its name, unpacked now if it was not before: that blocks for a tenth of a second. `None` if no base
+    /// has the name, or it cannot be unpacked.
+    #[must_use]
+    pub fn unpacked_base(&self, name: &str) -> Option<Bytes> {
+        self.shared.engines.unpacked_base(name)
+    }
+
     /// Number of instances that were put back to their beginning and wait for a call.
     #[must_use]
     pub fn instances_kept(&self) -> usize {

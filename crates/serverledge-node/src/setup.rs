@@ -17,7 +17,7 @@ use serverledge_registry::node_id;
 use serverledge_scheduler::{Policy, PolicyOptions, policy_named};
 
 use crate::config::{Config, RegistryUrl, SmtpConfig};
-use crate::functions::snapshots;
+use crate::functions::{javascript, python};
 
 /// By so much the number of template containers may rise: so many cold starts in quick succession find one.
 /// Time after which an instance that waits for another call is dropped.
@@ -178,8 +178,8 @@ pub(crate) fn wasm_config(config: &Config) -> Result<WasmConfig> {
             program,
             args: vec!["internal-compile".into()],
         },
-        bases: snapshots::bases(),
-        packed_bases: snapshots::packed_bases(),
+        bases: javascript::bases(),
+        packed_bases: vec![python::packed_base()],
         compile: CompileLimits {
             memory_bytes: wasm.compile_memory.bytes(),
             cpu_time: wasm.compile_cpu_time,

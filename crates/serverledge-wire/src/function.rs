@@ -48,7 +48,8 @@ pub struct FunctionBody<'a> {
     /// The function's name.
     #[schema(value_type = String)]
     pub name: Cow<'a, str>,
-    /// `wasm`, `python`, `python-wasm`, `nodejs`, `javascript`, `custom`, or an old name. Empty: found out from the code.
+    /// `wasm`, `python`, `python-wasm`, `nodejs`, `javascript`, `custom`, or an old name. Empty: found out from the
+    /// code.
     #[schema(value_type = String)]
     pub runtime: Cow<'a, str>,
     /// Memory in MiB; absent means 128.

@@ -35,6 +35,7 @@ mod outbound;
 mod overload;
 mod pages;
 mod programs;
+mod python_wasm;
 mod restart;
 mod support;
 mod templates;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use serverledge_core::{Executor, FunctionLimits, StartError, Version};
-use serverledge_executor_wasm::{WasmConfig, with_section};
+use serverledge_executor_wasm::{PackedBase, WasmConfig, with_section};
 
 use crate::support::{Lab, json_of, kind, words};
 
@@ -124,6 +124,27 @@ async fn two_versions_share_one_engine() {
     // One that is loaded is not read again.
     fs::remove_file(&engine).unwrap();
     says(&lab, &two, json!([3, 1])).await;
+}
+
+/// A packed base is unpacked for modules that are long enough to be its snapshots, and for nothing else.
+#[tokio::test]
+async fn a_packed_base_shares_an_engine() {
+    for (snapshot_bytes_min, is_shared) in [(0, true), (1 << 20, false)] {
+        let packed = PackedBase {
+            name: "packed",
+            snapshot_bytes_min,
+            unpack: || Some(base()),
+        };
+        let lab = Lab::with(|config| config.packed_bases = vec![packed]);
+        let (one, _) = version(&lab, "[1]").await;
+        assert_eq!(engines(&lab, &[&one]).len(), usize::from(is_shared));
+        assert_eq!(lab.executor.unpacked_base("packed"), Some(base()));
+        assert_eq!(lab.executor.unpacked_base("other"), None);
+        says(&lab, &one, json!([2])).await;
+        let used = HashSet::from([one.code]);
+        assert_eq!(lab.executor.sweep(&used, Duration::ZERO).await, 0);
+        assert!(lab.executor.is_prepared(&one));
+    }
 }
 
 #[tokio::test]

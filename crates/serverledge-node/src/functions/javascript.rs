@@ -108,7 +108,7 @@ impl Loaded {
 }
 
 /// The engines as the bases of all snapshots of scripts.
-pub(super) fn bases() -> Vec<Bytes> {
+pub(crate) fn bases() -> Vec<Bytes> {
     vec![ScriptEngine::Plain.base(), ScriptEngine::Intl.base()]
 }
 

@@ -1,8 +1,7 @@
-//! The runtime `python-wasm`: at deploy, CPython in WebAssembly imports the files of a function, and its snapshot becomes
-//! the function's code (`docs/decisions/0043-python-by-snapshot.md`).
+//! The runtime `python-wasm`: at deploy, CPython in WebAssembly imports the files of a function, and its snapshot
+//! becomes the function's code (`docs/decisions/0043-python-by-snapshot.md`).
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,6 +17,8 @@ use crate::functions::source;
 
 /// The engine, built from `runtimes/python-wasm` and packed with brotli.
 const PACKED: &[u8] = include_bytes!("../../../../runtimes/python-wasm/python.wasm.br");
+/// The name of the engine among the executor's bases.
+const NAME: &str = "python";
 /// Length of the engine: the room that it is unpacked into.
 const UNPACKED_BYTES: usize = 8 << 20;
 /// The files in which an unnamed handler is looked for, as in the runtime python.
@@ -25,22 +26,9 @@ const USUAL: [&str; 5] = ["main", "handler", "function", "app", "index"];
 /// Lists of packages, which the runtime python installs and this one does not.
 const LISTS: [&str; 2] = ["requirements.txt", "pyproject.toml"];
 
-/// The engine, unpacked by whoever needs it first; most nodes never do.
-static BASE: LazyLock<Option<Bytes>> = LazyLock::new(|| {
-    let mut packed = PACKED;
-    let mut module = Vec::with_capacity(UNPACKED_BYTES);
-    match brotli::BrotliDecompress(&mut packed, &mut module) {
-        Ok(()) => Some(module.into()),
-        Err(error) => {
-            tracing::error!(%error, "failed to unpack the Python engine");
-            None
-        }
-    }
-});
-
 /// The input of the engine.
 #[derive(Debug, Serialize)]
-struct Input<'a> {
+struct PythonInput<'a> {
     /// The path of the handler's file.
     file: &'a str,
     source: &'a str,
@@ -64,30 +52,40 @@ enum FileContent<'a> {
 /// The engine's word about files that load.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Loaded {
+struct PythonLoaded {
     warnings: Vec<String>,
 }
 
-/// The engine as a base of snapshots. Each of these has its code and the packed library, so none is shorter than the packed
-/// engine.
-pub(super) fn packed_base() -> PackedBase {
+/// The engine as a base of snapshots. Each of these has its code and the packed library, so none is shorter than the
+/// packed engine.
+pub(crate) fn packed_base() -> PackedBase {
     PackedBase {
+        name: NAME,
         snapshot_bytes_min: PACKED.len(),
         unpack: unpacked,
     }
 }
 
 fn unpacked() -> Option<Bytes> {
-    BASE.clone()
+    let mut packed = PACKED;
+    let mut module = Vec::with_capacity(UNPACKED_BYTES);
+    match brotli::BrotliDecompress(&mut packed, &mut module) {
+        Ok(()) => Some(module.into()),
+        Err(error) => {
+            tracing::error!(%error, "failed to unpack the Python engine");
+            None
+        }
+    }
 }
 
-/// The engine, unpacked where nobody waits.
-async fn base() -> Result<Bytes, PrepareError> {
+/// The engine. It is unpacked at its first use, where nobody waits.
+async fn base(executor: &WasmExecutor) -> Result<Bytes, PrepareError> {
     let failed = || PrepareError::Internal {
         attempt: "unpack the Python engine".to_owned(),
         source: "the node's log has the reason".into(),
     };
-    let unpacked = tokio::task::spawn_blocking(unpacked).await;
+    let executor = executor.clone();
+    let unpacked = tokio::task::spawn_blocking(move || executor.unpacked_base(NAME)).await;
     unpacked.ok().flatten().ok_or_else(failed)
 }
 
@@ -102,7 +100,7 @@ pub(crate) async fn make(
     let input = input(&files, spec)?;
     let remark = remark_of_lists(&files, input.file);
     let input = snapshots::json(&input)?;
-    let base = base().await?;
+    let base = base(executor).await?;
     prepare_engine(executor, &base, progress).await;
     progress.step("taking the snapshot");
     let memory = spec.limits.memory.bytes();
@@ -112,7 +110,7 @@ pub(crate) async fn make(
         output,
         log,
     } = taken.map_err(|error| explained(error, source.len()))?;
-    let loaded: Loaded = serde_json::from_str(output.trim()).unwrap_or_default();
+    let loaded: PythonLoaded = serde_json::from_str(output.trim()).unwrap_or_default();
     let wrote =
         wrote(&log).map(|wrote| format!("while it was loaded, the function wrote: {wrote}"));
     let remarks = loaded.warnings.into_iter().chain(remark).chain(wrote);
@@ -146,12 +144,15 @@ fn files(source: &Bytes, handler: &str) -> Result<Vec<UploadedFile>, DeployError
     Ok(files)
 }
 
-fn input<'a>(files: &'a [UploadedFile], spec: &'a FunctionSpec) -> Result<Input<'a>, DeployError> {
+fn input<'a>(
+    files: &'a [UploadedFile],
+    spec: &'a FunctionSpec,
+) -> Result<PythonInput<'a>, DeployError> {
     let main = main_file(files, &spec.handler)?;
     let text = std::str::from_utf8(&main.contents)
         .map_err(|fault| snapshots::refused(format!("{} is not UTF-8: {fault}", main.path)))?;
     let others = files.iter().filter(|file| file.path != main.path);
-    Ok(Input {
+    Ok(PythonInput {
         file: &main.path,
         source: text.strip_prefix('\u{feff}').unwrap_or(text),
         files: others
@@ -241,7 +242,7 @@ fn at<'a>(files: &'a [UploadedFile], path: &str) -> Option<&'a UploadedFile> {
 fn remark_of_lists(files: &[UploadedFile], main: &str) -> Option<String> {
     let folder = main.rsplit_once('/').map_or("", |(folder, _)| folder);
     let list = files.iter().find(|file| {
-        let (place, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        let (place, name) = file.path.rsplit_once('/').unwrap_or(("", file.path.as_str()));
         LISTS.contains(&name) && (place.is_empty() || place == folder)
     })?;
     Some(format!(

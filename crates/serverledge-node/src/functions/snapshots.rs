@@ -5,9 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serverledge_api::DeployError;
 use serverledge_core::{PrepareError, Runtime};
-use serverledge_executor_wasm::{PackedBase, SnapshotError, section, with_section};
-
-use crate::functions::{javascript, python};
+use serverledge_executor_wasm::{SnapshotError, section, with_section};
 
 /// The custom section with the source as it was sent.
 const SECTION: &str = "serverledge.source";
@@ -32,16 +30,6 @@ pub(crate) struct Made {
     pub(crate) code: Bytes,
     /// Warnings, notes and the file's own output while it was loaded, for the person who deploys.
     pub(crate) remarks: Vec<String>,
-}
-
-/// The engines as the bases of all snapshots.
-pub(crate) fn bases() -> Vec<Bytes> {
-    javascript::bases()
-}
-
-/// The bases that are unpacked when they are first needed.
-pub(crate) fn packed_bases() -> Vec<PackedBase> {
-    vec![python::packed_base()]
 }
 
 /// Whether the code of a runtime's versions is a snapshot of their source.

@@ -248,6 +248,7 @@ async fn what_is_not_possible_is_refused_and_changes_nothing() {
         (json!({"TarFunctionCode": null}), "no_code"),
         (json!({"Runtime": null}), "no_code"),
         (json!({"Runtime": "javascript"}), "no_code"),
+        (json!({"Runtime": "python-wasm"}), "no_code"),
         (json!({"Runtime": "nodejs"}), "unsupported"),
         (json!({"TarFunctionCode": "%"}), "malformed_base64"),
         (
