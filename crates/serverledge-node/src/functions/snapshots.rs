@@ -104,9 +104,10 @@ pub(super) fn explained(error: SnapshotError, bytes: usize) -> DeployError {
 
 /// The message of an error: `SyntaxError: … (hello.js:3:7)`, and the stack if it says more.
 fn told(fault: &LoadError, log: &str) -> String {
-    let mut told = match fault.error.as_str() {
-        "" => fault.message.clone(),
-        kind => format!("{kind}: {}", fault.message),
+    let mut told = match (fault.error.as_str(), fault.message.as_str()) {
+        ("", message) => message.to_owned(),
+        (kind, "") => kind.to_owned(),
+        (kind, message) => format!("{kind}: {message}"),
     };
     if let Some(line) = fault.line {
         let column = fault
@@ -180,6 +181,11 @@ mod tests {
                 "KeyError: 'a' (f.py:1)\nTraceback:\n  a\nit wrote: words",
             ),
             (r#"{"message":"one","stack":"one"}"#, "", "one"),
+            (
+                r#"{"error":"ValueError","line":2,"file":"f.py"}"#,
+                "",
+                "ValueError (f.py:2)",
+            ),
             ("no JSON", "", "loading ended with exit code 1"),
         ] {
             assert_eq!(told(stdout, log), format!("{begin}{expected}"));
