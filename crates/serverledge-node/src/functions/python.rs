@@ -242,7 +242,10 @@ fn at<'a>(files: &'a [UploadedFile], path: &str) -> Option<&'a UploadedFile> {
 fn remark_of_lists(files: &[UploadedFile], main: &str) -> Option<String> {
     let folder = main.rsplit_once('/').map_or("", |(folder, _)| folder);
     let list = files.iter().find(|file| {
-        let (place, name) = file.path.rsplit_once('/').unwrap_or(("", file.path.as_str()));
+        let (place, name) = file
+            .path
+            .rsplit_once('/')
+            .unwrap_or(("", file.path.as_str()));
         LISTS.contains(&name) && (place.is_empty() || place == folder)
     })?;
     Some(format!(
