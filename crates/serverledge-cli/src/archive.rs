@@ -128,6 +128,11 @@ impl Files {
         self.bytes = self.files.values().map(|file| file.bytes.len()).sum();
     }
 
+    /// Whether there is a file of this path.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// The paths, in their order.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.keys().map(PathBuf::as_path)

@@ -2,6 +2,8 @@
 
 mod bundle;
 mod esbuild;
+mod pip;
+mod python;
 mod script;
 
 use std::io;
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serverledge_client::{CODE_BYTES_MAX, Runtime};
 
+pub(crate) use self::python::IN_CONTAINER as PYTHON_IN_CONTAINER;
 use crate::archive::{self, Files, PackError};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -55,11 +58,13 @@ fn empty(path: &Path) -> Failure {
     Failure::usage(format!("the source {path:?} is empty"))
 }
 
-/// Reads a source and packs it, with these lists of packages at its root. `runtime` is what the caller said it is.
+/// Reads a source and packs it, with these lists of packages at its root. `runtime` is what the caller said it is, and
+/// `handler` where it begins, if that was said.
 pub(crate) fn read(
     path: &Path,
     runtime: Option<Runtime>,
     deps: &[PathBuf],
+    handler: &str,
 ) -> Result<Code, Failure> {
     if let Some(url) = path.to_str().filter(|text| text.contains("://")) {
         return Err(Failure::usage(format!(
@@ -89,7 +94,7 @@ pub(crate) fn read(
     } else {
         let bytes = whole_file(path)?;
         if has_extension(path, &["tar"]) {
-            return of_archive(path, bytes, runtime, &lists);
+            return of_archive(path, bytes, runtime, &lists, handler);
         }
         let is_wasm = bytes.starts_with(b"\0asm");
         let files = Files::of_file(path, bytes).map_err(unpacked(path))?;
@@ -104,6 +109,16 @@ pub(crate) fn read(
         files
     };
     let found = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
+    if python::is_open(found, runtime) {
+        let settled = python::settle(path, files, runtime, handler, &lists)?;
+        // Lists are for the node, which installs packages in containers only.
+        let lists = match settled.runtime {
+            Runtime::Python => lists,
+            _ => Vec::new(),
+        };
+        let name = Some(settled.runtime.name());
+        return packed(path, settled.files, name, lists, settled.remarks);
+    }
     let mut remarks = std::mem::take(&mut files.remarks);
     let runtime = settled(found, runtime, &files.all(), &lists, &mut remarks);
     packed(path, files, runtime, lists, remarks)
@@ -137,14 +152,17 @@ fn packed(
 
 /// Whether a source is in a language of another runtime than this one's. What cannot be told is of the runtime that is there.
 pub(crate) fn is_of_another(path: &Path, runtime: Runtime) -> bool {
-    let script = |runtime| {
-        if runtime == Runtime::JavaScript {
-            Runtime::NodeJs
-        } else {
-            runtime
-        }
+    let script = |runtime| match runtime {
+        Runtime::JavaScript => Runtime::NodeJs,
+        Runtime::PythonWasm => Runtime::Python,
+        other => other,
     };
     languages(path).is_some_and(|found| !found.is_empty() && !found.contains(&script(runtime)))
+}
+
+/// Whether a source is Python, and nothing else.
+pub(crate) fn is_python(path: &Path) -> bool {
+    languages(path).is_some_and(|found| found == [Runtime::Python])
 }
 
 /// The runtimes whose code a source holds; `None` if it cannot be read, which is told when it is sent.
@@ -206,17 +224,32 @@ fn of_archive(
     tar: Vec<u8>,
     runtime: Option<Runtime>,
     lists: &[List],
+    handler: &str,
 ) -> Result<Code, Failure> {
     let paths = archive::paths_in(&tar).map_err(|fault| unreadable(path, &fault))?;
     let found = found_out(path, paths.iter().map(PathBuf::as_path), runtime)?;
     let found = check_lists(found, lists)?;
     let inside = archive::files_in(&tar).map_err(|fault| unreadable(path, &fault))?;
-    let inside: Vec<_> = inside
-        .iter()
-        .map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
-        .collect();
     let mut remarks = Vec::new();
-    let runtime = settled(found, runtime, &inside, lists, &mut remarks);
+    let runtime = if python::is_open(found, runtime) {
+        let mut files = Files::default();
+        for (inside, bytes) in inside {
+            files.put(inside, bytes, false).map_err(unpacked(path))?;
+        }
+        let settled = python::settle(path, files, runtime, handler, lists)?;
+        if settled.has_packages {
+            let name = Some(settled.runtime.name());
+            return packed(path, settled.files, name, Vec::new(), settled.remarks);
+        }
+        remarks = settled.remarks;
+        Some(settled.runtime.name())
+    } else {
+        let inside: Vec<_> = inside
+            .iter()
+            .map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
+            .collect();
+        settled(found, runtime, &inside, lists, &mut remarks)
+    };
     if lists.is_empty() {
         return Ok(Code {
             tar,
@@ -393,7 +426,11 @@ fn check_lists(
 ) -> Result<Option<&'static str>, Failure> {
     for list in lists {
         let of = List::kind(list.name).map_or("", Runtime::name);
-        if let Some(runtime) = runtime.filter(|runtime| *runtime != of) {
+        let is_of = |runtime: &str| {
+            let of_python = [Runtime::Python, Runtime::PythonWasm].map(Runtime::name);
+            runtime == of || (of_python.contains(&of) && of_python.contains(&runtime))
+        };
+        if let Some(runtime) = runtime.filter(|runtime| !is_of(runtime)) {
             let path = &list.path;
             let its = format!("the function's is {runtime}");
             return Err(Failure::usage(format!(

@@ -22,6 +22,7 @@ pub mod peer;
 pub mod peer_info;
 pub mod problem;
 mod program_io;
+pub mod python;
 pub mod quotas;
 pub mod records;
 pub mod rollout;

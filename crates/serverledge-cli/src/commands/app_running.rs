@@ -123,6 +123,7 @@ async fn test(session: &Session, args: &TestArgs) -> Result<(), Failure> {
         &args.src,
         create::named_runtime(args.runtime.as_deref(), None)?,
         &[],
+        &args.handler,
     )?;
     let given = args
         .params_file

@@ -157,16 +157,35 @@ fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Res
         Failure::usage("no source is named").hint("name a file or a folder with --src")
     })?;
     // What is asked for and only containers have settles it as well.
-    let asks = args
+    let has_network = args
         .network
         .as_deref()
-        .is_some_and(|network| network != "none")
-        || args.max_concurrency > 1;
-    let read = source::read(path, runtime, &args.deps)?;
-    if runtime.is_none() && asks && read.runtime == Some(Runtime::JavaScript.name()) {
-        return source::read(path, Some(Runtime::NodeJs), &args.deps);
+        .is_some_and(|network| network != "none");
+    let asks = has_network || args.max_concurrency > 1;
+    let has_hosts = args.allow_host.iter().any(|host| host != "none");
+    let asks_of_python = asks || has_hosts;
+    let read = |runtime| source::read(path, runtime, &args.deps, &args.handler);
+    let in_container = || -> Result<Code, Failure> {
+        let mut code = read(Some(Runtime::Python))?;
+        code.remarks.push(format!(
+            "{}: --network, --allow-host and --max-concurrency need one",
+            source::PYTHON_IN_CONTAINER
+        ));
+        Ok(code)
+    };
+    // Then no packages are fetched in vain.
+    if runtime.is_none() && asks_of_python && source::is_python(path) {
+        return in_container();
     }
-    Ok(read)
+    let code = read(runtime)?;
+    if runtime.is_some() {
+        return Ok(code);
+    }
+    match code.runtime {
+        Some(found) if asks && found == Runtime::JavaScript.name() => read(Some(Runtime::NodeJs)),
+        Some(found) if asks_of_python && found == Runtime::PythonWasm.name() => in_container(),
+        _ => Ok(code),
+    }
 }
 
 /// The name that was given, else the file's or the folder's.

@@ -237,6 +237,7 @@ fn code(
         }
         return Ok(None);
     };
+    let handler = args.handler.as_deref().unwrap_or(&present.handler);
     if let Some(said) =
         create::named_runtime(args.runtime.as_deref(), args.custom_image.as_deref())?
     {
@@ -246,14 +247,14 @@ fn code(
             ));
             return Ok(None);
         }
-        return source::read(path, Some(said), &args.deps).map(Some);
+        return source::read(path, Some(said), &args.deps, handler).map(Some);
     }
     let kept = present
         .runtime
         .parse::<Runtime>()
         .ok()
         .filter(|runtime| !source::is_of_another(path, *runtime));
-    source::read(path, kept, &args.deps).map(Some)
+    source::read(path, kept, &args.deps, handler).map(Some)
 }
 
 fn patch<'a>(

@@ -21,6 +21,15 @@ fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
+/// Reads a source whose handler has no name.
+pub(super) fn read(
+    path: &Path,
+    runtime: Option<Runtime>,
+    deps: &[PathBuf],
+) -> Result<Code, Failure> {
+    super::read(path, runtime, deps, "")
+}
+
 fn failure(read: Result<Code, Failure>) -> (Exit, String) {
     let failure = read.unwrap_err();
     (failure.exit(), failure.render(false))
@@ -57,7 +66,8 @@ fn single_files_are_packed_under_their_names() {
         ("hello.wat", &b"(module)"[..], "wasm"),
         ("hello.wasm", b"\0asm\x01\0\0\0", "wasm"),
         ("module", b"\0asm\x01\0\0\0", "wasm"),
-        ("hello.py", b"def handler(p): return p", "python"),
+        ("hello.py", b"def handler(p): return p", "python-wasm"),
+        ("hello.py", b"import numpy", "python"),
         ("hello.js", b"module.exports = p => p", "javascript"),
         ("hello.mjs", b"export default p => p", "javascript"),
         ("hello.cjs", b"require('fs')", "nodejs"),
@@ -125,14 +135,22 @@ fn folders_are_of_the_runtime_of_their_code() {
             .map(|code| code.runtime.unwrap())
             .map_err(|error| error.render(false))
     };
-    assert_eq!(found(&["main.py", "pkg/a.py", "data.csv"]), Ok("python"));
+    assert_eq!(
+        found(&["main.py", "pkg/a.py", "data.csv"]),
+        Ok("python-wasm")
+    );
     assert_eq!(found(&["index.js", "package.json"]), Ok("nodejs"));
     assert_eq!(found(&["index.js", "data.csv"]), Ok("javascript"));
     assert_eq!(found(&["index.js", "lib/other.js"]), Ok("nodejs"));
     assert_eq!(found(&["f.wat", "readme.md"]), Ok("wasm"));
+    let listed = folder(&[
+        ("main.py", b"x"),
+        ("static/page.js", b"x"),
+        ("requirements.txt", b"# none"),
+    ]);
     assert_eq!(
-        found(&["main.py", "static/page.js", "requirements.txt"]),
-        Ok("python"),
+        read(listed.path(), None, &[]).unwrap().runtime,
+        Some("python-wasm"),
         "the list decides"
     );
     assert!(
@@ -166,8 +184,8 @@ fn folders_are_of_the_runtime_of_their_code() {
     );
     let with_modules = folder(&[("main.py", b"x"), (".git/config", b"x")]);
     assert_eq!(
-        read(with_modules.path(), None, &[]).unwrap().remarks,
-        [".git is left out"]
+        read(with_modules.path(), None, &[]).unwrap().remarks[0],
+        ".git is left out"
     );
 }
 
@@ -175,7 +193,7 @@ fn folders_are_of_the_runtime_of_their_code() {
 fn archives_pass_unchanged() {
     for (inside, runtime) in [
         ("f.wasm", "wasm"),
-        ("dir/f.py", "python"),
+        ("dir/f.py", "python-wasm"),
         ("./f.js", "javascript"),
     ] {
         let (_folder, path) = write("code.tar", &tar(&[inside]));
@@ -207,14 +225,16 @@ fn lists_of_packages_go_to_the_root() {
     ]);
     let list = |name: &str| lists.path().join(name);
     let (_python, python) = write("f.py", b"x");
-    let code = read(&python, None, &[list("reqs-prod.txt")]).unwrap();
+    // Their packages are installed by the node.
+    let said = Some(Runtime::Python);
+    let code = read(&python, said, &[list("reqs-prod.txt")]).unwrap();
     assert_eq!(paths(&code), ["f.py", "requirements.txt"]);
     let (_node, node) = write("f.js", b"x");
     let code = read(&node, None, &[list("package.json"), list("locked.json")]).unwrap();
     assert_eq!(paths(&code), ["f.js", "package-lock.json", "package.json"]);
 
     let own = folder(&[("f.py", b"x"), ("requirements.txt", b"old")]);
-    let code = read(own.path(), None, &[list("reqs-prod.txt")]).unwrap();
+    let code = read(own.path(), said, &[list("reqs-prod.txt")]).unwrap();
     assert_eq!(paths(&code), ["f.py", "requirements.txt"]);
     assert!(
         code.remarks[0].starts_with("requirements.txt of ")
@@ -223,11 +243,11 @@ fn lists_of_packages_go_to_the_root() {
 
     let (_tar, archived) = write("code.tar", &tar(&["f.py"]));
     assert_eq!(
-        paths(&read(&archived, None, &[list("reqs-prod.txt")]).unwrap()),
+        paths(&read(&archived, said, &[list("reqs-prod.txt")]).unwrap()),
         ["f.py", "requirements.txt"]
     );
     let (_tar, archived) = write("code.tar", &tar(&["f.py", "./requirements.txt"]));
-    let (exit, shown) = failure(read(&archived, None, &[list("reqs-prod.txt")]));
+    let (exit, shown) = failure(read(&archived, said, &[list("reqs-prod.txt")]));
     assert!(
         exit == Exit::Usage && shown.contains("holds a requirements.txt already"),
         "{shown}"

@@ -203,7 +203,7 @@ fn code_alone_leaves_the_runtime() {
     );
     let other = sent(&["update", "f.py", "--memory", "64"]);
     assert!(
-        other.starts_with(r#"{"Runtime":"python","MemoryMB":64,"TarFunctionCode":""#),
+        other.starts_with(r#"{"Runtime":"python-wasm","MemoryMB":64,"TarFunctionCode":""#),
         "{other}"
     );
     let named = sent(&[
