@@ -275,6 +275,8 @@ deploy_all() {
     say "A script is loaded once, when it is deployed; what came of it is a module like the others."
     deploy greet examples/hello.js
     deploy primes examples/sieve.js
+    say "Python likewise. The first of its functions has its interpreter compiled, once for the node."
+    deploy prime-check examples/isprime.py
 }
 
 call_all() {
@@ -292,6 +294,7 @@ call_all() {
     both call-chain '{"a":2,"b":3}' '{"double":10}' -p a:2 -p b:3
     both greet '{"name":"Ada"}' 'Hello, Ada!' -p name:Ada
     both primes '{"limit":100000}' '"count":9592' -p limit:100000
+    both prime-check '{"n":1000003}' '"prime":true' -p n:1000003
     title "an asynchronous call"
     call_asynchronously
     title "calls that must fail, and say why"

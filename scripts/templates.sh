@@ -25,8 +25,7 @@ can_build() {
             ;;
         zig) python3 -c 'import ziglang' 2>/dev/null ;;
         assemblyscript | typescript | hono) command -v npm >/dev/null ;;
-        javascript) true ;;
-        python) images_are_there ;;
+        javascript | python) true ;;
         *) fail "unknown template: $1" ;;
     esac
 }

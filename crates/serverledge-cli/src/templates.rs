@@ -252,7 +252,7 @@ pub(crate) static ALL: [Template; 10] = [
     },
     Template {
         name: "python",
-        about: "Python: a script in a container",
+        about: "Python: a script in WebAssembly",
         files: &[
             file("README.md", include_str!("../templates/python/README.md")),
             file(".gitignore", include_str!("../templates/python/gitignore")),

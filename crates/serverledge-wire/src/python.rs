@@ -164,11 +164,7 @@ impl<'a> Tree<'a> {
 
     /// Why an import needs a container, in words that follow the file's name.
     fn why_of_import(&self, file: &PythonFile<'_>, import: &Import<'_>) -> Option<String> {
-        let is_run = match import.place {
-            Place::Always => true,
-            Place::Branch | Place::Later => !file.is_package,
-            Place::Optional => false,
-        };
+        let is_run = is_due(file, import);
         let top = *import
             .module
             .first()
@@ -196,9 +192,9 @@ impl<'a> Tree<'a> {
         (!is_known).then(|| format!("imports {whole:?}, {NOT_IN_THE_FILES}"))
     }
 
-    /// The files that are loaded by an import.
+    /// The files that are loaded by an import and have to be.
     fn imported(&self, file: &PythonFile<'_>, import: &Import<'_>) -> Vec<usize> {
-        if file.is_package && matches!(import.place, Place::Branch | Place::Later) {
+        if !is_due(file, import) {
             return Vec::new();
         }
         let bases = match import.level {
@@ -256,6 +252,15 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// Whether an import counts: a package may have its own way to do without what it does not always import.
+fn is_due(file: &PythonFile<'_>, import: &Import<'_>) -> bool {
+    match import.place {
+        Place::Always => true,
+        Place::Branch | Place::Later => !file.is_package,
+        Place::Optional => false,
+    }
+}
+
 /// The folder in which an import with dots looks, with a slash at its end; `None` if it lies above all files.
 fn folder_above(path: &str, level: usize) -> Option<String> {
     let mut folder = path;
@@ -283,7 +288,7 @@ fn names_of(import: &Import<'_>) -> impl Iterator<Item = String> {
 
 // === what a file uses ===
 
-/// What a file uses that needs a container, in words that follow its name.
+/// The first use in a file that needs a container, in words that follow its name.
 fn why_of_uses(lines: &[Line<'_>], imports: &[Import<'_>]) -> Option<String> {
     let modules = modules_by_name(imports);
     let of = |module: &str, name: &str| {

@@ -74,7 +74,7 @@ fn code_that_does_not_load_is_refused() -> Result<()> {
         assert!(refused.text().contains(words), "{code}: {}", refused.text());
     }
     lab.write("broken.py", "def handler(params) return 1\n")?;
-    let ran = lab.cli(&["create", "--src", "broken.py"])?;
+    let ran = lab.cli(&["create", "--src", "broken.py", "--runtime", "python"])?;
     assert!(
         ran.assert_code(2).stderr.contains("SyntaxError") && ran.stderr.contains("broken.py"),
         "{ran:?}"

@@ -214,7 +214,11 @@ fn every_form_of_source_works() -> Result<()> {
         lab.write(file, content)?;
     }
     for (folder, expected) in [("pyfolder", "py"), ("jsfolder", "js"), ("esm", "esm")] {
-        let created = lab.cli(&["create", "--src", folder])?;
+        let runtime: &[&str] = match folder {
+            "pyfolder" => &["--runtime", "python"],
+            _ => &[],
+        };
+        let created = lab.cli(&[&["create", "--src", folder], runtime].concat())?;
         assert_eq!(
             created.assert_code(0).json()?["Created"],
             folder,

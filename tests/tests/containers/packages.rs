@@ -49,7 +49,7 @@ fn packages_are_installed_at_deploy() -> Result<()> {
         r#"{"name":"f","version":"1.0.0","dependencies":{"ms":"2.1.3"}}"#,
     )?;
 
-    let created = lab.cli(&["create", "-f", "py", "--src", "py"])?;
+    let created = lab.cli(&["create", "-f", "py", "--src", "py", "--runtime", "python"])?;
     let said = created.assert_code(0).stderr.to_lowercase();
     assert!(
         said.lines().count() >= 2 && said.contains("install"),
@@ -69,7 +69,15 @@ fn packages_are_installed_at_deploy() -> Result<()> {
     assert_eq!(lab.call("js", &json!({"text": "2 days"}))?, 172_800_000);
 
     // Equal lists are installed once.
-    let again = lab.cli(&["create", "-f", "again", "--src", "py"])?;
+    let again = lab.cli(&[
+        "create",
+        "-f",
+        "again",
+        "--src",
+        "py",
+        "--runtime",
+        "python",
+    ])?;
     assert!(
         !again
             .assert_code(0)
@@ -103,11 +111,11 @@ fn an_installation_that_fails_fails_the_deploy() -> Result<()> {
     )?;
     lab.write("js/main.js", "exports.handler = () => 1;\n")?;
     lab.write("js/package.json", "{\"dependencies\": {")?;
-    for (folder, words) in [
-        ("py", "serverledge-e2e-there-is-no-such-package"),
-        ("js", "package.json"),
+    for (folder, runtime, words) in [
+        ("py", "python", "serverledge-e2e-there-is-no-such-package"),
+        ("js", "nodejs", "package.json"),
     ] {
-        let ran = lab.cli(&["create", "--src", folder, "--json"])?;
+        let ran = lab.cli(&["create", "--src", folder, "--runtime", runtime, "--json"])?;
         assert!(
             ran.assert_code(2).stderr.contains(words),
             "the tool's last words: {ran:?}"

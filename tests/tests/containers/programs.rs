@@ -58,6 +58,8 @@ fn variables_of_the_interpreter_work_or_are_refused() -> Result<()> {
         "create",
         "--src",
         "path",
+        "--runtime",
+        "python",
         "--env",
         "PYTHONPATH=/app/code/lib",
     ])?

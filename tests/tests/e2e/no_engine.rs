@@ -23,8 +23,10 @@ fn check_serves_wasm(node: &Node) -> Result<()> {
 #[test]
 fn the_client_says_what_is_missing() -> Result<()> {
     let node = Node::start()?;
+    // What python-wasm does not have.
+    let python = format!("import sqlite3\n{HELLO_PY}");
     for (file, content, old_name) in [
-        ("hello.py", HELLO_PY, "python310"),
+        ("hello.py", python.as_str(), "python310"),
         ("hello.js", HELLO_JS, "nodejs17ng"),
     ] {
         std::fs::write(node.home().join(file), content)?;
@@ -169,7 +171,7 @@ fn containers_can_be_switched_off() -> Result<()> {
         refused.text()
     );
     std::fs::write(node.home().join("hello.py"), HELLO_PY)?;
-    let ran = node.cli(&["create", "--src", "hello.py"])?;
+    let ran = node.cli(&["create", "--src", "hello.py", "--runtime", "python"])?;
     assert!(
         ran.assert_code(2).stderr.contains("container.enabled"),
         "{ran:?}"

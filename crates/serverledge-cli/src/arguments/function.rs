@@ -21,12 +21,13 @@ Examples:
   serverledge-cli create scale.wasm --args '{w} -' --stdin body --stdout raw
   serverledge-cli create rates.wasm --allow-host https://api.example.org
 
-The runtime is found out from the code: .wasm and .wat are wasm, .py is python; one .js, .mjs or .cjs file that names \
-nothing of Node.js is javascript (WebAssembly, no container), everything else in JavaScript is nodejs.
+The runtime is found out from the code: .wasm and .wat are wasm; Python that needs its library only, and packages \
+written in Python, is python-wasm (WebAssembly, no container), everything else in Python is python; one .js, .mjs or .cjs \
+file that names nothing of Node.js is javascript (WebAssembly, no container), everything else in JavaScript is nodejs.
 
 Of a folder all regular files are sent, without links and without folders that tools make (node_modules, .git, \
 __pycache__, .venv, .hg, .svn). requirements.txt, package.json and package-lock.json at its root, or named with --deps, \
-are installed by the node.
+are installed by the node for functions in containers; for python-wasm pip fetches the packages here.
 
 The value of --secret NAME is that of the environment variable NAME, else it is asked for at the terminal; \
 --secret NAME=@FILE reads it from a file, without the line end at its end.";
@@ -109,7 +110,7 @@ pub(crate) struct CreateArgs {
     /// The code, instead of --src
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Runtime: wasm, javascript, python, nodejs or custom [default: found out from the code]
+    /// Runtime: wasm, javascript, python-wasm, python, nodejs or custom [default: found out from the code]
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
     /// Entry point inside the code [default: the runtime's own]

@@ -91,7 +91,7 @@ pub(crate) struct RunArgs {
     /// File to send as the body of an HTTP request, whose query has the parameters; - is stdin
     #[arg(long, value_name = "FILE", conflicts_with = "params_file")]
     pub(crate) body: Option<PathBuf>,
-    /// Runtime: wasm, javascript, python or nodejs [default: found out from the code]
+    /// Runtime: wasm, javascript, python-wasm, python or nodejs [default: found out from the code]
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
     /// Entry point inside the code [default: the runtime's own]

@@ -38,7 +38,7 @@ pub(crate) struct UpdateArgs {
     /// New code, instead of --src; or the name, instead of --function
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Runtime: wasm, javascript, python, nodejs or custom
+    /// Runtime: wasm, javascript, python-wasm, python, nodejs or custom
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
     /// Entry point inside the code; an empty one is the runtime's own

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serverledge_client::FunctionName;
+use serverledge_wire::python::imported_modules;
 
 use super::build::{BuildCommand, BuildWords};
 use super::{FILE, Project, fallback_name};
@@ -148,7 +149,7 @@ fn python(folder: &Path) -> Option<Guess> {
     let stem = STEMS
         .iter()
         .find(|stem| folder.join(format!("{stem}.py")).is_file())?;
-    let source = match folder.join(REQUIREMENTS).is_file() {
+    let source = match folder.join(REQUIREMENTS).is_file() || imports_files(folder, stem) {
         true => ".".to_owned(),
         false => format!("{stem}.py"),
     };
@@ -157,6 +158,16 @@ fn python(folder: &Path) -> Option<Guess> {
         handler: Some(format!("{stem}.handler")),
         build: None,
     })
+}
+
+/// Whether a script in Python imports a file or a folder beside it.
+fn imports_files(folder: &Path, stem: &str) -> bool {
+    let script = folder.join(format!("{stem}.py"));
+    let text = files::read(&script, MANIFEST_BYTES_MAX).unwrap_or_default();
+    let names = imported_modules(&String::from_utf8_lossy(&text));
+    names
+        .iter()
+        .any(|name| folder.join(format!("{name}.py")).is_file() || folder.join(name).is_dir())
 }
 
 /// The only module in the folder.
@@ -235,6 +246,18 @@ mod tests {
             assert_eq!(project.function.as_str(), "hey");
             assert!(told.contains(FILE) && told.contains(build), "{told}");
             assert_eq!(project.build.is_some(), !build.is_empty(), "{files:?}");
+        }
+    }
+
+    #[test]
+    fn python_goes_with_the_files_that_it_imports() {
+        for (files, is_folder) in [
+            (&[("main.py", "import a"), ("a.py", "")][..], true),
+            (&[("main.py", "import json"), ("a.py", "")], false),
+            (&[("main.py", ""), (REQUIREMENTS, "")], true),
+        ] {
+            let (_lab, project) = guessed(files).unwrap();
+            assert_eq!(project.source().is_dir(), is_folder, "{files:?}");
         }
     }
 

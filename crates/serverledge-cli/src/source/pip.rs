@@ -64,7 +64,7 @@ pub(super) enum PipError {
     Compiled(String),
     /// pip said something else.
     Failed(String),
-    /// What it fetched cannot be sent.
+    /// The packages cannot be sent.
     Pack(PackError),
     /// The system did not let it be run, or its files be read.
     System(io::Error),

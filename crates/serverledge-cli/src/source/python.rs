@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::archive;
 
-    /// What a fake pip does: its list of packages is its command line.
+    /// The acts of a fake pip: it writes down its command line, and installs two packages.
     const INSTALLS: &str = r#"
         echo "$@" >>"$0.log"
         while [ $# -gt 0 ]; do [ "$1" = --target ] && target=$2; shift; done

@@ -1,10 +1,10 @@
-//! What a Python file imports, and where in the file it does so.
+//! The imports of a Python file, and their places in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::tokens::{Line, Token};
 
-/// Where an import stands, as far as it says when the import is run.
+/// The place of an import, as far as it says when the import is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// It is run when the file is loaded.
@@ -31,7 +31,7 @@ pub(super) struct Import<'a> {
     pub(super) place: Place,
 }
 
-/// What the lines below a header with a larger indent are.
+/// The kind of the lines that stand below a header with a larger indent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     /// Of a function.
@@ -42,7 +42,7 @@ enum Block {
     Unlikely,
     /// Of a `try`, by its number.
     Attempt(usize),
-    /// What is done instead.
+    /// Of an `except`: done instead.
     Handler,
     /// Run like the lines around it.
     Plain,

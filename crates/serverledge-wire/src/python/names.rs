@@ -32,7 +32,7 @@ pub(super) const CONNECTING: &str = "\
     websockets websocket tornado twisted boto3 botocore aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka \
     elasticsearch stripe slack_sdk openai anthropic";
 
-/// What is used of modules that are there, and does not work.
+/// Names of a module that is there, whose use does not work.
 #[derive(Debug)]
 pub(super) struct Use {
     pub(super) module: &'static str,

@@ -1,4 +1,4 @@
-//! What needs a container, and what does not.
+//! Files that need a container, and files that do not.
 
 use proptest::prelude::*;
 
@@ -206,6 +206,19 @@ fn packages_count_for_what_they_import_at_once() {
         ("site/click/other.py", "import subprocess, socket, more"),
     ];
     assert_eq!(why_of(&click, ""), None);
+    // Of what is tried, all may be missing.
+    let dateutil = [
+        ("main.py", "import tz"),
+        (
+            "site/tz/__init__.py",
+            "try:\n    from .win import w\nexcept ImportError:\n    w = None",
+        ),
+        (
+            "site/tz/win.py",
+            "try:\n    import ctypes\nexcept ValueError:\n    raise ImportError",
+        ),
+    ];
+    assert_eq!(why_of(&dateutil, ""), None);
     let sympy = [
         ("main.py", "import sympy.core"),
         ("site/sympy/__init__.py", "from .external import z"),
@@ -245,7 +258,7 @@ fn modules_are_those_from_the_root() {
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["a", "c", "d"]);
 }
 
-/// What the runtime's own errors and its document say is the same.
+/// The runtime's own errors and its document say the same.
 #[test]
 fn the_lists_are_those_of_the_runtime() {
     let errors = include_str!("../../../../runtimes/python-wasm/prelude/errors.py");
