@@ -1,5 +1,5 @@
-//! The choice between the two runtimes for Python where nobody names one: by what the files import. It looks at the words
-//! of the files, without comments and strings, and not at what they would do.
+//! The choice between the two runtimes for Python where nobody names one: by what the files import. It looks at the
+//! words of the files, without comments and strings, and not at what they would do.
 
 mod imports;
 mod names;
@@ -42,8 +42,8 @@ pub struct PythonFile<'a> {
     pub is_package: bool,
 }
 
-/// The reason why a function needs the runtime `python`, in a container, in words that name the file or begin with `it`;
-/// `None` if `python-wasm` will do.
+/// The reason why a function needs the runtime `python`, in a container, in words that name the file or begin with
+/// `it`; `None` if `python-wasm` will do.
 ///
 /// The files count that the handler's file imports, and those that these import.
 #[must_use]

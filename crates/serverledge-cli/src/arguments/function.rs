@@ -22,8 +22,8 @@ Examples:
   serverledge-cli create rates.wasm --allow-host https://api.example.org
 
 The runtime is found out from the code: .wasm and .wat are wasm; Python that needs its library only, and packages \
-written in Python, is python-wasm (WebAssembly, no container), everything else in Python is python; one .js, .mjs or .cjs \
-file that names nothing of Node.js is javascript (WebAssembly, no container), everything else in JavaScript is nodejs.
+written in Python, is python-wasm (WebAssembly, no container), everything else in Python is python; one .js, .mjs or \
+.cjs file that names nothing of Node.js is javascript (WebAssembly, no container), everything else in JavaScript is nodejs.
 
 Of a folder all regular files are sent, without links and without folders that tools make (node_modules, .git, \
 __pycache__, .venv, .hg, .svn). requirements.txt, package.json and package-lock.json at its root, or named with --deps, \

@@ -83,8 +83,8 @@ impl PipError {
     /// The reason, in words that follow `it runs in a container: `.
     pub(super) fn why(&self) -> String {
         match self {
-            Self::Missing => "there is no pip here to fetch its packages with; with pip, and packages written in Python, it \
-                 needs no container"
+            Self::Missing => "there is no pip here to fetch its packages with; with pip, and packages written in Python, \
+                 it needs no container"
                 .to_owned(),
             Self::Compiled(name) => format!("its package {name:?} has compiled parts"),
             Self::Failed(told) => {

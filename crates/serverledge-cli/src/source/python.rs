@@ -42,8 +42,8 @@ struct PackageList {
     _folder: Option<tempfile::TempDir>,
 }
 
-/// Whether it is to be found out which of the two runtimes for Python a source gets, or whether its packages are fetched
-/// here.
+/// Whether it is to be found out which of the two runtimes for Python a source gets, or whether its packages are
+/// fetched here.
 pub(super) fn is_open(found: Option<&str>, said: Option<Runtime>) -> bool {
     match said {
         Some(said) => said == Runtime::PythonWasm,

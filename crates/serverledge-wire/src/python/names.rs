@@ -28,9 +28,9 @@ pub(super) const COMPILED: &str = "\
 
 /// Modules of the library and packages whose use is to connect to something.
 pub(super) const CONNECTING: &str = "\
-    socket socketserver http.client http.server urllib.request urllib3 requests requests_oauthlib httpx httpcore aiohttp \
-    websockets websocket tornado twisted boto3 botocore aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka \
-    elasticsearch stripe slack_sdk openai anthropic";
+    socket socketserver http.client http.server urllib.request urllib3 requests requests_oauthlib httpx httpcore \
+    aiohttp websockets websocket tornado twisted boto3 botocore aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika \
+    kafka elasticsearch stripe slack_sdk openai anthropic";
 
 /// Names of a module that is there, whose use does not work.
 #[derive(Debug)]
