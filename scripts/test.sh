@@ -4,8 +4,8 @@
 # a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt images runtimes clippy build test instructions podman doc deny guests
-#                       conformance edge deploy
+#   test.sh STEP...     only these: install fmt edge images runtimes clippy build test instructions podman doc deny guests
+#                       conformance deploy
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
@@ -21,7 +21,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt images runtimes clippy build test instructions podman doc deny guests conformance edge deploy)
+all_steps=(install fmt edge images runtimes clippy build test instructions podman doc deny guests conformance deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
@@ -231,7 +231,7 @@ step_guests() {
 # Guests of the toolchains that install in seconds, with the programs of step build; scripts/conformance.sh knows many more.
 step_conformance() { scripts/conformance.sh --quick --require 10 --bin "$(target_directory)/debug"; }
 
-# The library for browsers is what its sources give.
+# The library for browsers and the console are what their sources give: seconds, so before what takes long.
 step_edge() {
     scripts/build-edge.sh --verify
     scripts/build-console.sh --verify

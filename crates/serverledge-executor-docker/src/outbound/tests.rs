@@ -40,6 +40,9 @@ async fn ask(active: &Arc<Active>, request: &str, end: &str) -> String {
     answer
 }
 
+/// A fault of a host.
+type Fault = fn(String) -> OutboundError;
+
 #[tokio::test]
 async fn a_request_with_a_whole_url_is_sent() {
     let (active, handle) = running();
@@ -82,7 +85,7 @@ async fn a_refusal_says_why_in_its_first_line_too() {
         );
     }
     let host = || "a.example".to_owned();
-    let statuses: [(fn(String) -> OutboundError, u16); 4] = [
+    let statuses: [(Fault, u16); 4] = [
         (OutboundError::Refused, 403),
         (OutboundError::Url, 400),
         (|_| OutboundError::TooMany(1), 429),

@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-BiDB9WEV.js";import{t}from"./run-nav-DmnrBU-B.js";import{s as n}from"./index-DnP0eMFA.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
