@@ -15,6 +15,9 @@
 __attribute__((import_module("serverledge"), import_name("call"))) uint64_t serverledge_call(
     const char *name, size_t name_length, const char *params, size_t params_length, char *reply, size_t reply_max);
 
+__attribute__((import_module("serverledge"), import_name("send"))) uint64_t serverledge_send(
+    const char *request, size_t request_length, char *reply, size_t reply_max);
+
 __attribute__((import_module("serverledge"), import_name("kv"))) uint64_t serverledge_kv(
     const char *request, size_t request_length, char *reply, size_t reply_max);
 
@@ -167,7 +170,7 @@ const char *host_function_name(void) {
     return list[0];
 }
 
-/* === other functions, stores === */
+/* === other functions, requests, stores === */
 
 /* Asks for the reply that the host has kept. */
 typedef uint64_t ask_again(char *reply, size_t reply_max);
@@ -188,6 +191,8 @@ static void complete(struct host_reply *reply, uint64_t outcome, ask_again *agai
 
 static uint64_t call_again(char *reply, size_t reply_max) { return serverledge_call("", 0, "", 0, reply, reply_max); }
 
+static uint64_t send_again(char *reply, size_t reply_max) { return serverledge_send("", 0, reply, reply_max); }
+
 static uint64_t kv_again(char *reply, size_t reply_max) { return serverledge_kv("", 0, reply, reply_max); }
 
 struct host_reply host_call(const char *name, size_t name_length, const char *params, size_t params_length) {
@@ -195,6 +200,13 @@ struct host_reply host_call(const char *name, size_t name_length, const char *pa
     if (reply.bytes == NULL) return reply;
     uint64_t outcome = serverledge_call(name, name_length, params, params_length, reply.bytes, REPLY_BYTES);
     complete(&reply, outcome, call_again);
+    return reply;
+}
+
+struct host_reply host_send(const char *request, size_t length) {
+    struct host_reply reply = {malloc(REPLY_BYTES), 0, false};
+    if (reply.bytes == NULL) return reply;
+    complete(&reply, serverledge_send(request, length, reply.bytes, REPLY_BYTES), send_again);
     return reply;
 }
 

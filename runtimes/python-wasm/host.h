@@ -1,5 +1,5 @@
-//! The world outside of the interpreter: clocks, randomness, environment, streams, other functions and stores, through
-//! WASI preview 1 and `serverledge`.
+//! The world outside of the interpreter: clocks, randomness, environment, streams, other functions, requests and stores,
+//! through WASI preview 1 and `serverledge`.
 
 #ifndef SERVERLEDGE_HOST_H
 #define SERVERLEDGE_HOST_H
@@ -36,7 +36,9 @@ struct host_reply {
 };
 /* Another function's. */
 struct host_reply host_call(const char *name, size_t name_length, const char *params, size_t params_length);
-/* That of the key-value stores, in the form of docs/guest-abi.md, as the request is. */
+/* That of a host outside, in the form of docs/guest-abi.md, as the request is. */
+struct host_reply host_send(const char *request, size_t length);
+/* That of the key-value stores, in the same way. */
 struct host_reply host_kv(const char *request, size_t length);
 
 #endif

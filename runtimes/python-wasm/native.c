@@ -121,13 +121,20 @@ static PyObject *call(PyObject *self, PyObject *arguments) {
     return replied(host_call(name, name_length, params, params_length));
 }
 
-PyDoc_STRVAR(kv_doc, "Asks the key-value stores. A pair: their answer, and whether that is an error.");
-static PyObject *kv(PyObject *self, PyObject *arguments) {
-    const char *request;
-    Py_ssize_t length;
-    if (!PyArg_ParseTuple(arguments, "y#", &request, &length)) return NULL;
-    return replied(host_kv(request, length));
+/* What has one argument, the request, and answers with a pair. */
+static PyObject *asked(PyObject *given, struct host_reply (*ask)(const char *request, size_t length)) {
+    Py_buffer request;
+    if (PyObject_GetBuffer(given, &request, PyBUF_SIMPLE) < 0) return NULL;
+    struct host_reply reply = ask(request.buf, request.len);
+    PyBuffer_Release(&request);
+    return replied(reply);
 }
+
+PyDoc_STRVAR(send_doc, "Sends a request to a host outside. A pair: its answer, and whether that is an error.");
+static PyObject *send_request(PyObject *self, PyObject *request) { return asked(request, host_send); }
+
+PyDoc_STRVAR(kv_doc, "Asks the key-value stores. A pair: their answer, and whether that is an error.");
+static PyObject *kv(PyObject *self, PyObject *request) { return asked(request, host_kv); }
 
 /* === what a deploy reads === */
 
@@ -166,7 +173,8 @@ static PyMethodDef functions[] = {
     {"function_name", function_name, METH_NOARGS, function_name_doc},
     {"log", log_bytes, METH_O, log_doc},
     {"call", call, METH_VARARGS, call_doc},
-    {"kv", kv, METH_VARARGS, kv_doc},
+    {"send", send_request, METH_O, send_doc},
+    {"kv", kv, METH_O, kv_doc},
     {"watch", watch, METH_O, watch_doc},
     {0},
 };

@@ -24,7 +24,7 @@ ENCODINGS_LEFT_OUT = re.compile(r"encodings/(big5|cp932|cp949|cp950|euc_|gb|hz|i
 # Imported before there is anything that could import.
 BOOT = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii", "encodings.latin_1")
 # Files of the prelude that are called otherwise than the others: `_serverledge_` and the file's name.
-NAMES = {"serverledge": "serverledge", "sysconfigdata": "_sysconfigdata__wasi_wasm32-wasi"}
+NAMES = {"serverledge": "serverledge", "ssl": "ssl", "sysconfigdata": "_sysconfigdata__wasi_wasm32-wasi"}
 LIBRARY_ROOT = "/usr/lib/python3.13"
 
 

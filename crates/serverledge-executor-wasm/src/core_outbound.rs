@@ -1,6 +1,8 @@
 //! Outgoing requests of core modules, `serverledge::send`: a whole request for a whole response. Each is the length of a head
 //! in four bytes, the head in JSON, and the body.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -25,6 +27,8 @@ struct RequestHead {
     url: String,
     #[serde(default)]
     headers: Vec<(String, String)>,
+    /// The longest wait for the head of the response, and for each part of its body after that.
+    timeout_ms: Option<u64>,
 }
 
 /// The head of a response.
@@ -65,14 +69,36 @@ pub(crate) async fn send(
     request: &Bytes,
     body_bytes_max: usize,
 ) -> Result<Bytes, SendError> {
-    let request = parse(request)?;
+    let (request, limit) = parse(request)?;
     let name = request.uri().host().unwrap_or_default().to_owned();
-    let response = host.send(request).await?;
-    Ok(write(response, &name, body_bytes_max).await?)
+    let wait = Wait { host: &name, limit };
+    let response = wait.within(host.send(request)).await??;
+    Ok(write(response, wait, body_bytes_max).await?)
 }
 
-/// The request that a guest has written.
-fn parse(written: &Bytes) -> Result<Request<HttpBody>, SendError> {
+/// The patience of a guest with a host.
+#[derive(Debug, Clone, Copy)]
+struct Wait<'a> {
+    host: &'a str,
+    /// The longest time that one wait takes; `None` where only the end of the call ends it.
+    limit: Option<Duration>,
+}
+
+impl Wait<'_> {
+    async fn within<T>(self, waiting: impl Future<Output = T>) -> Result<T, OutboundError> {
+        let Some(limit) = self.limit else {
+            return Ok(waiting.await);
+        };
+        let waited = tokio::time::timeout(limit, waiting).await;
+        waited.map_err(|_| OutboundError::Timeout {
+            host: self.host.to_owned(),
+            limit,
+        })
+    }
+}
+
+/// The request that a guest has written, and its limit of time.
+fn parse(written: &Bytes) -> Result<(Request<HttpBody>, Option<Duration>), SendError> {
     let (head, body) =
         guest_message::split(written, HEAD_BYTES_MAX).map_err(SendError::Malformed)?;
     let head: RequestHead = serde_json::from_slice(head)
@@ -84,7 +110,7 @@ fn parse(written: &Bytes) -> Result<Request<HttpBody>, SendError> {
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = guest_headers::read(&head.headers).map_err(SendError::Malformed)?;
-    Ok(request)
+    Ok((request, head.timeout_ms.map(Duration::from_millis)))
 }
 
 /// A URL with a scheme and a host.
@@ -104,7 +130,7 @@ fn whole(bytes: Bytes) -> HttpBody {
 /// A response as a guest reads it.
 async fn write(
     response: Response<HttpBody>,
-    host: &str,
+    wait: Wait<'_>,
     body_bytes_max: usize,
 ) -> Result<Bytes, OutboundError> {
     let (parts, body) = response.into_parts();
@@ -113,13 +139,13 @@ async fn write(
         headers: guest_headers::written(&parts.headers),
     };
     let broken = |cause: String| OutboundError::Broken {
-        host: host.to_owned(),
+        host: wait.host.to_owned(),
         cause,
     };
     let head = serde_json::to_vec(&head).map_err(|fault| broken(fault.to_string()))?;
     let begun = guest_message::begin(&head, 0);
     let mut written = begun.ok_or_else(|| broken("its head is too long".to_owned()))?;
-    append(&mut written, body, host, body_bytes_max).await?;
+    append(&mut written, body, wait, body_bytes_max).await?;
     Ok(written.into())
 }
 
@@ -127,12 +153,12 @@ async fn write(
 async fn append(
     written: &mut Vec<u8>,
     mut body: HttpBody,
-    host: &str,
+    wait: Wait<'_>,
     bytes_max: usize,
 ) -> Result<(), OutboundError> {
     let mut left = bytes_max;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|fault| body_fault(host, fault))?;
+    while let Some(frame) = wait.within(body.frame()).await? {
+        let frame = frame.map_err(|fault| body_fault(wait.host, fault))?;
         // Trailers are not passed on.
         let Ok(data) = frame.into_data() else {
             continue;
@@ -140,7 +166,7 @@ async fn append(
         left = left
             .checked_sub(data.len())
             .ok_or_else(|| OutboundError::TooLarge {
-                host: host.to_owned(),
+                host: wait.host.to_owned(),
                 bytes_max: bytes_max as u64,
             })?;
         written.extend_from_slice(&data);

@@ -20,10 +20,6 @@ pub(crate) fn checked(
         let why = "an image of its own has no agent through which requests go; it has Network";
         return Err(fault(why.to_owned()));
     }
-    if !hosts.is_empty() && runtime == Runtime::PythonWasm {
-        let why = "functions of the runtime python-wasm send no requests; deploy it with the runtime python";
-        return Err(fault(why.to_owned()));
-    }
     if !hosts.is_empty() && network == Network::Bridge {
         let why = "with Network \"bridge\" a container reaches other hosts as well; name hosts, or this network";
         return Err(fault(why.to_owned()));
@@ -90,7 +86,7 @@ mod tests {
             "https://api.example.org",
         ];
         assert_eq!(found.unwrap(), expected);
-        for runtime in ["javascript", "python", "nodejs"] {
+        for runtime in ["javascript", "python", "python-wasm", "nodejs"] {
             let members = format!(r#","Runtime":"{runtime}","AllowHosts":["*"]"#);
             assert_eq!(hosts(&members).unwrap(), ["https://*"], "{runtime}");
         }
@@ -115,10 +111,6 @@ mod tests {
             (
                 r#","Runtime":"python","Network":"bridge","AllowHosts":["a.example"]"#,
                 "with Network \"bridge\" a container reaches other hosts as well; name hosts, or this network",
-            ),
-            (
-                r#","Runtime":"python-wasm","AllowHosts":["a.example"]"#,
-                "functions of the runtime python-wasm send no requests; deploy it with the runtime python",
             ),
             (
                 r#","Runtime":"custom","CustomImage":"i","AllowHosts":["a.example"]"#,

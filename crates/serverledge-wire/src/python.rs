@@ -7,9 +7,9 @@ mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use self::imports::{Import, Place, imports};
+use self::imports::{Import, ImportPlace, imports};
 use self::names::{ABSENT, COMPILED, CONNECTING, LIBRARY, USES, has};
-use self::tokens::{Line, Token, lines};
+use self::tokens::{Line, PythonToken, lines};
 
 /// The end of the one reason that further files remove.
 pub const NOT_IN_THE_FILES: &str = "which is not in the files";
@@ -255,9 +255,9 @@ impl<'a> Tree<'a> {
 /// Whether an import counts: a package may have its own way to do without what it does not always import.
 fn is_due(file: &PythonFile<'_>, import: &Import<'_>) -> bool {
     match import.place {
-        Place::Always => true,
-        Place::Branch | Place::Later => !file.is_package,
-        Place::Optional => false,
+        ImportPlace::Always => true,
+        ImportPlace::Branch | ImportPlace::Later => !file.is_package,
+        ImportPlace::Optional => false,
     }
 }
 
@@ -299,7 +299,7 @@ fn why_of_uses(lines: &[Line<'_>], imports: &[Import<'_>]) -> Option<String> {
     };
     let mut counted = imports
         .iter()
-        .filter(|import| import.level == 0 && import.place != Place::Optional);
+        .filter(|import| import.level == 0 && import.place != ImportPlace::Optional);
     let taken = counted.find_map(|import| {
         let module = import.module.join(".");
         import.names.iter().find_map(|name| of(&module, name))
@@ -307,9 +307,11 @@ fn why_of_uses(lines: &[Line<'_>], imports: &[Import<'_>]) -> Option<String> {
     taken.or_else(|| {
         lines.iter().find_map(|line| {
             let members = line.tokens.windows(3).find_map(|three| match three {
-                [Token::Word(object), Token::Mark('.'), Token::Word(member)] => {
-                    of(modules.get(*object)?, member)
-                }
+                [
+                    PythonToken::Word(object),
+                    PythonToken::Mark('.'),
+                    PythonToken::Word(member),
+                ] => of(modules.get(*object)?, member),
                 _ => None,
             });
             members.or_else(|| why_of_files(&line.tokens, &modules))
@@ -341,13 +343,14 @@ fn modules_by_name<'a>(imports: &[Import<'a>]) -> BTreeMap<&'a str, String> {
 }
 
 /// Whether a line opens a file to write it, or writes one.
-fn why_of_files(tokens: &[Token<'_>], modules: &BTreeMap<&str, String>) -> Option<String> {
+fn why_of_files(tokens: &[PythonToken<'_>], modules: &BTreeMap<&str, String>) -> Option<String> {
     (0..tokens.len()).find_map(|at| {
-        let Some([Token::Word(word), Token::Mark('('), behind @ ..]) = tokens.get(at..) else {
+        let Some([PythonToken::Word(word), PythonToken::Mark('('), behind @ ..]) = tokens.get(at..)
+        else {
             return None;
         };
         let before = &tokens[..at];
-        let is_member = matches!(before, [.., Token::Mark('.')]);
+        let is_member = matches!(before, [.., PythonToken::Mark('.')]);
         if is_member && WRITERS.contains(word) {
             return Some(format!("uses {word}, which writes to the disk"));
         }
@@ -355,7 +358,7 @@ fn why_of_files(tokens: &[Token<'_>], modules: &BTreeMap<&str, String>) -> Optio
             return None;
         }
         let is_other = match before {
-            [.., Token::Word(object), Token::Mark('.')] => modules
+            [.., PythonToken::Word(object), PythonToken::Mark('.')] => modules
                 .get(*object)
                 .is_some_and(|module| !OPENERS.contains(&module.as_str())),
             _ => false,
@@ -366,15 +369,15 @@ fn why_of_files(tokens: &[Token<'_>], modules: &BTreeMap<&str, String>) -> Optio
 }
 
 /// Whether one of the arguments says that it is written; that of a method may be the first.
-fn opens_to_write(tokens: &[Token<'_>], is_member: bool) -> bool {
+fn opens_to_write(tokens: &[PythonToken<'_>], is_member: bool) -> bool {
     let mut depth = 1_usize;
     let mut before = None;
     for (at, token) in tokens.iter().take(ARGUMENT_TOKENS_MAX).enumerate() {
         match token {
-            Token::Mark('(' | '[' | '{') => depth += 1,
-            Token::Mark(')' | ']' | '}') => depth -= 1,
-            Token::Text(text) if depth == 1 && (at > 0 || is_member) => {
-                let is_argument = matches!(before, None | Some(Token::Mark(',' | '=')));
+            PythonToken::Mark('(' | '[' | '{') => depth += 1,
+            PythonToken::Mark(')' | ']' | '}') => depth -= 1,
+            PythonToken::Text(text) if depth == 1 && (at > 0 || is_member) => {
+                let is_argument = matches!(before, None | Some(PythonToken::Mark(',' | '=')));
                 if is_argument && is_writing_mode(text) {
                     return true;
                 }

@@ -53,14 +53,14 @@ pub(crate) fn checked(
             format!("{twice:?} is a variable of Env as well"),
         ));
     }
-    if !body.secret_hosts.is_empty() && !matches!(runtime, Runtime::Wasm | Runtime::JavaScript) {
-        let why = if runtime == Runtime::PythonWasm {
-            "which sends no requests"
-        } else {
-            "whose TLS the node does not see into"
-        };
+    let is_sent_by_node = matches!(
+        runtime,
+        Runtime::Wasm | Runtime::JavaScript | Runtime::PythonWasm
+    );
+    if !body.secret_hosts.is_empty() && !is_sent_by_node {
         let fault = format!(
-            "only wasm and javascript functions have it; this one's runtime is {runtime}, {why}"
+            "only wasm, javascript and python-wasm functions have it; this one's runtime is {runtime}, \
+             whose TLS the node does not see into"
         );
         return Err(SpecError::member("SecretHosts", fault));
     }
@@ -226,10 +226,24 @@ mod tests {
             let body = FunctionBody::parse(body.as_bytes()).unwrap();
             let refused = body.to_spec(Runtime::Wasm).unwrap_err().to_string();
             let told = format!(
-                "invalid SecretHosts: only wasm and javascript functions have it; this one's runtime is {runtime}, whose \
-                 TLS the node does not see into"
+                "invalid SecretHosts: only wasm, javascript and python-wasm functions have it; this one's runtime is \
+                 {runtime}, whose TLS the node does not see into"
             );
             assert_eq!(refused, told);
+        }
+    }
+
+    #[test]
+    fn the_node_sends_the_secrets_of_snapshots() {
+        for runtime in ["javascript", "python-wasm"] {
+            let body = format!(
+                r#"{{"Name":"f","Runtime":"{runtime}","Secrets":{{"KEY":"hunter2"}},"AllowHosts":["a.example"],"SecretHosts":{{"KEY":["a.example"]}}}}"#
+            );
+            let body = FunctionBody::parse(body.as_bytes()).unwrap();
+            let spec = body.to_spec(Runtime::Wasm).unwrap();
+            let expected =
+                BTreeMap::from([("KEY".to_owned(), vec!["https://a.example".to_owned()])]);
+            assert_eq!(texts(&spec.secrets.hosts), expected, "{runtime}");
         }
     }
 

@@ -48,7 +48,7 @@ class Loop(base_events.BaseEventLoop):
         pass
 
     async def getaddrinfo(self, *arguments, **keywords):
-        raise OSError(58, f"the runtime python-wasm has no sockets: {OTHER_RUNTIME}")
+        raise OSError(58, f"asyncio of the runtime python-wasm has no sockets: send requests with urllib.request or requests, or {OTHER_RUNTIME}")
 
     create_connection = create_server = create_datagram_endpoint = create_unix_connection = getaddrinfo
     sock_connect = sock_recv = sock_sendall = getnameinfo = getaddrinfo

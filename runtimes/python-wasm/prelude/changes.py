@@ -42,16 +42,8 @@ def change_subprocess(module):
 
 
 def change_socket(module):
-    def refuse(*arguments, **keywords):
-        raise OSError(58, f"the runtime python-wasm has no sockets: {OTHER_RUNTIME}")
-
-    class socket(module.socket):
-        __slots__ = ()
-        __init__ = refuse
-
-    module.socket = module.SocketType = socket
-    for name in ("create_connection", "create_server", "getaddrinfo", "gethostbyname", "gethostbyname_ex", "socketpair"):
-        setattr(module, name, refuse)
+    # It puts its own in.
+    __import__("_serverledge_sockets")
 
 
 def change_zones(module):

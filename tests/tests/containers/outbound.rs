@@ -111,7 +111,7 @@ fn what_could_not_be_enforced_is_refused() -> Result<()> {
             json!({
                 "AllowHosts": ["a.example"], "Secrets": {"KEY": "hunter2"}, "SecretHosts": {"KEY": ["a.example"]}
             }),
-            "only wasm and javascript functions have it",
+            "only wasm, javascript and python-wasm functions have it",
         ),
     ] {
         let refused = lab.try_source("f", "python", PYTHON, &more)?;

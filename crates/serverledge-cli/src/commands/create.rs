@@ -162,19 +162,17 @@ fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Res
         .as_deref()
         .is_some_and(|network| network != "none");
     let asks = has_network || args.max_concurrency > 1;
-    let has_hosts = args.allow_host.iter().any(|host| host != "none");
-    let asks_of_python = asks || has_hosts;
     let read = |runtime| source::read(path, runtime, &args.deps, &args.handler);
     let in_container = || -> Result<Code, Failure> {
         let mut code = read(Some(Runtime::Python))?;
         code.remarks.push(format!(
-            "{}: --network, --allow-host and --max-concurrency need one",
+            "{}: --network and --max-concurrency need one",
             source::PYTHON_IN_CONTAINER
         ));
         Ok(code)
     };
     // Then no packages are fetched in vain.
-    if runtime.is_none() && asks_of_python && source::is_python(path) {
+    if runtime.is_none() && asks && source::is_python(path) {
         return in_container();
     }
     let code = read(runtime)?;
@@ -183,7 +181,7 @@ fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Res
     }
     match code.runtime {
         Some(found) if asks && found == Runtime::JavaScript.name() => read(Some(Runtime::NodeJs)),
-        Some(found) if asks_of_python && found == Runtime::PythonWasm.name() => in_container(),
+        Some(found) if asks && found == Runtime::PythonWasm.name() => in_container(),
         _ => Ok(code),
     }
 }

@@ -398,7 +398,7 @@ mod tests {
 
     fn what_a_package_needs_counts() {
         let files = [("main.py", "import tool"), ("requirements.txt", "tool")];
-        let pip = INSTALLS.replace("import json", "import ssl");
+        let pip = INSTALLS.replace("import json", "import lzma");
         let lab = lab(&files, &pip);
         let (runtime, paths, remark) = sent(&lab.path().join("app"), None).unwrap();
         assert_eq!(
@@ -406,7 +406,7 @@ mod tests {
             ("python", "main.py requirements.txt")
         );
         assert!(
-            remark.contains("tool/__init__.py imports \"ssl\""),
+            remark.contains("tool/__init__.py imports \"lzma\""),
             "{remark}"
         );
         let (runtime, ..) = sent(&lab.path().join("app"), WASM).unwrap();

@@ -457,6 +457,23 @@ async fn a_core_module_sends_a_whole_request() {
 }
 
 #[tokio::test]
+async fn a_core_module_waits_no_longer_than_it_wants() {
+    let lab = Lab::new();
+    let head = json!({"method": "GET", "url": URL, "timeout_ms": 50});
+    let request = request(&head.to_string(), "");
+    let (given, handle) = send(&lab, &request, ROOM, FakeHostHandle::hold_requests).await;
+    assert_eq!(given["error"], "outbound_timeout");
+    assert_eq!(handle.sent()[0].state, RequestState::Dropped);
+    // Nor for a part of the body.
+    let mut sender = None;
+    let (given, _) = send(&lab, &request, ROOM, |handle| sender = Some(pipe(handle))).await;
+    assert_eq!(given["error"], "outbound_timeout");
+    drop(sender);
+    let (given, _) = send(&lab, &request, ROOM, tea).await;
+    assert_eq!(given[1], "short and stout");
+}
+
+#[tokio::test]
 async fn a_core_module_reads_why_its_request_failed() {
     let lab = Lab::new();
     let head = json!({"method": "GET", "url": URL}).to_string();

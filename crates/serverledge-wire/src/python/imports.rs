@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::tokens::{Line, Token};
+use super::tokens::{Line, PythonToken};
 
 /// The place of an import, as far as it says when the import is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum ImportPlace {
     /// It is run when the file is loaded.
     Always,
     /// Perhaps then: behind an `if`.
@@ -28,7 +28,7 @@ pub(super) struct Import<'a> {
     pub(super) names: Vec<&'a str>,
     /// The name that the module gets, where it is another.
     pub(super) alias: Option<&'a str>,
-    pub(super) place: Place,
+    pub(super) place: ImportPlace,
 }
 
 /// The kind of the lines that stand below a header with a larger indent.
@@ -78,7 +78,7 @@ pub(super) fn imports<'a>(lines: &[Line<'a>]) -> Vec<Import<'a>> {
         .into_iter()
         .map(|(mut import, attempts)| {
             if attempts.iter().any(|attempt| caught.contains(attempt)) {
-                import.place = Place::Optional;
+                import.place = ImportPlace::Optional;
             }
             import
         })
@@ -105,12 +105,16 @@ impl Walk {
     fn begun_by(&mut self, line: &Line<'_>) -> Option<Block> {
         let words = line.tokens.as_slice();
         let (first, words) = match words {
-            [Token::Word("async"), Token::Word(first), rest @ ..] => (*first, rest),
-            [Token::Word(first), rest @ ..] => (*first, rest),
+            [
+                PythonToken::Word("async"),
+                PythonToken::Word(first),
+                rest @ ..,
+            ] => (*first, rest),
+            [PythonToken::Word(first), rest @ ..] => (*first, rest),
             _ => return None,
         };
         // A header has a colon; one without is a line like others, as that of `match = 1`.
-        if !words.contains(&Token::Mark(':')) {
+        if !words.contains(&PythonToken::Mark(':')) {
             return None;
         }
         Some(match first {
@@ -124,7 +128,7 @@ impl Walk {
                 Block::Attempt(attempt)
             }
             "except" => {
-                let is_bare = matches!(words, [Token::Mark(':'), ..]);
+                let is_bare = matches!(words, [PythonToken::Mark(':'), ..]);
                 let attempt = self.attempts.get(&line.indent);
                 if let Some(attempt) = attempt.filter(|_| is_bare || names_import_errors(words)) {
                     self.caught.insert(*attempt);
@@ -146,15 +150,15 @@ impl Walk {
         self.has(|block| *block == Block::Unlikely)
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ImportPlace {
         if self.has(|block| *block == Block::Handler) {
-            Place::Optional
+            ImportPlace::Optional
         } else if self.has(|block| *block == Block::Function) {
-            Place::Later
+            ImportPlace::Later
         } else if self.has(|block| *block == Block::Branch) {
-            Place::Branch
+            ImportPlace::Branch
         } else {
-            Place::Always
+            ImportPlace::Always
         }
     }
 
@@ -172,54 +176,58 @@ impl Walk {
 }
 
 /// Whether the words behind an `if` are about what is not so here.
-fn is_unlikely(words: &[Token<'_>]) -> bool {
+fn is_unlikely(words: &[PythonToken<'_>]) -> bool {
     words.iter().any(|token| match token {
-        Token::Word(word) => matches!(*word, "TYPE_CHECKING" | "version_info" | "platform"),
-        Token::Text(text) => *text == "__main__",
-        Token::Mark(_) => false,
+        PythonToken::Word(word) => matches!(*word, "TYPE_CHECKING" | "version_info" | "platform"),
+        PythonToken::Text(text) => *text == "__main__",
+        PythonToken::Mark(_) => false,
     })
 }
 
 /// Whether a header names exceptions, of which a failed import is one.
-fn names_import_errors(words: &[Token<'_>]) -> bool {
+fn names_import_errors(words: &[PythonToken<'_>]) -> bool {
     words.iter().any(|token| {
         matches!(
             token,
-            Token::Word("ImportError" | "ModuleNotFoundError" | "Exception" | "BaseException")
+            PythonToken::Word(
+                "ImportError" | "ModuleNotFoundError" | "Exception" | "BaseException"
+            )
         )
     })
 }
 
 // === the words of an import ===
 
-fn of_line<'a>(tokens: &[Token<'a>], place: Place) -> Vec<Import<'a>> {
+fn of_line<'a>(tokens: &[PythonToken<'a>], place: ImportPlace) -> Vec<Import<'a>> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
     let mut begins = true;
     for (at, token) in tokens.iter().enumerate() {
         let behind = &tokens[at + 1..];
         match token {
-            Token::Word("import") if begins => plain(behind, place, &mut found),
-            Token::Word("from") if begins => found.extend(from(behind, place)),
-            Token::Word("import_module" | "__import__") => found.extend(called(behind, place)),
-            Token::Mark('(' | '[' | '{') => depth += 1,
-            Token::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
+            PythonToken::Word("import") if begins => plain(behind, place, &mut found),
+            PythonToken::Word("from") if begins => found.extend(from(behind, place)),
+            PythonToken::Word("import_module" | "__import__") => {
+                found.extend(called(behind, place))
+            }
+            PythonToken::Mark('(' | '[' | '{') => depth += 1,
+            PythonToken::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        begins = depth == 0 && matches!(token, Token::Mark(';' | ':'));
+        begins = depth == 0 && matches!(token, PythonToken::Mark(';' | ':'));
     }
     found
 }
 
 /// `import a.b as c, d`
-fn plain<'a>(mut tokens: &[Token<'a>], place: Place, found: &mut Vec<Import<'a>>) {
+fn plain<'a>(mut tokens: &[PythonToken<'a>], place: ImportPlace, found: &mut Vec<Import<'a>>) {
     loop {
         let (module, behind) = dotted(tokens);
         if module.is_empty() {
             return;
         }
         let (alias, behind) = match behind {
-            [Token::Word("as"), Token::Word(alias), rest @ ..] => (Some(*alias), rest),
+            [PythonToken::Word("as"), PythonToken::Word(alias), rest @ ..] => (Some(*alias), rest),
             _ => (None, behind),
         };
         found.push(Import {
@@ -230,35 +238,35 @@ fn plain<'a>(mut tokens: &[Token<'a>], place: Place, found: &mut Vec<Import<'a>>
             place,
         });
         match behind {
-            [Token::Mark(','), rest @ ..] => tokens = rest,
+            [PythonToken::Mark(','), rest @ ..] => tokens = rest,
             _ => return,
         }
     }
 }
 
 /// `from ..a.b import (c as d, e)`
-fn from<'a>(tokens: &[Token<'a>], place: Place) -> Option<Import<'a>> {
+fn from<'a>(tokens: &[PythonToken<'a>], place: ImportPlace) -> Option<Import<'a>> {
     let level = tokens
         .iter()
-        .take_while(|token| **token == Token::Mark('.'))
+        .take_while(|token| **token == PythonToken::Mark('.'))
         .count();
     let behind = &tokens[level..];
     // The word `import` follows the dots where they are all there is.
     let (module, behind) = match behind {
-        [Token::Word("import"), ..] => (Vec::new(), behind),
+        [PythonToken::Word("import"), ..] => (Vec::new(), behind),
         _ => dotted(behind),
     };
-    let [Token::Word("import"), behind @ ..] = behind else {
+    let [PythonToken::Word("import"), behind @ ..] = behind else {
         return None;
     };
     let mut names = Vec::new();
     let mut is_alias = false;
     for token in behind {
         match token {
-            Token::Word("as") => is_alias = true,
-            Token::Word(_) if is_alias => is_alias = false,
-            Token::Word(name) => names.push(*name),
-            Token::Mark(',' | '(' | '*') => {}
+            PythonToken::Word("as") => is_alias = true,
+            PythonToken::Word(_) if is_alias => is_alias = false,
+            PythonToken::Word(name) => names.push(*name),
+            PythonToken::Mark(',' | '(' | '*') => {}
             _ => break,
         }
     }
@@ -272,11 +280,11 @@ fn from<'a>(tokens: &[Token<'a>], place: Place) -> Option<Import<'a>> {
 }
 
 /// `import_module("a.b")`, where the name is written there.
-fn called<'a>(tokens: &[Token<'a>], place: Place) -> Option<Import<'a>> {
+fn called<'a>(tokens: &[PythonToken<'a>], place: ImportPlace) -> Option<Import<'a>> {
     let [
-        Token::Mark('('),
-        Token::Text(name),
-        Token::Mark(')' | ','),
+        PythonToken::Mark('('),
+        PythonToken::Text(name),
+        PythonToken::Mark(')' | ','),
         ..,
     ] = tokens
     else {
@@ -296,14 +304,14 @@ fn called<'a>(tokens: &[Token<'a>], place: Place) -> Option<Import<'a>> {
 }
 
 /// The parts of a name with dots, and what follows it.
-fn dotted<'a, 't>(tokens: &'t [Token<'a>]) -> (Vec<&'a str>, &'t [Token<'a>]) {
+fn dotted<'a, 't>(tokens: &'t [PythonToken<'a>]) -> (Vec<&'a str>, &'t [PythonToken<'a>]) {
     let mut parts = Vec::new();
     let mut behind = tokens;
-    while let [Token::Word(part), rest @ ..] = behind {
+    while let [PythonToken::Word(part), rest @ ..] = behind {
         parts.push(*part);
         behind = rest;
         match behind {
-            [Token::Mark('.'), rest @ ..] => behind = rest,
+            [PythonToken::Mark('.'), rest @ ..] => behind = rest,
             _ => break,
         }
     }

@@ -4,7 +4,7 @@
 pub(super) const ABSENT: &str = "\
     antigravity bdb bz2 cProfile cmd code compileall ctypes curses dbm doctest ensurepip fcntl ftplib grp idlelib \
     imaplib lzma mailbox mmap modulefinder msvcrt multiprocessing nt nturl2path pdb poplib profile pstats pty pwd \
-    py_compile pyclbr pydoc pydoc_data readline resource rlcompleter smtplib sqlite3 ssl syslog tabnanny termios \
+    py_compile pyclbr pydoc pydoc_data readline resource rlcompleter smtplib sqlite3 syslog tabnanny termios \
     tkinter trace tty turtle turtledemo venv webbrowser winreg winsound wsgiref xmlrpc zipapp";
 
 /// The other modules of Python's library.
@@ -16,7 +16,7 @@ pub(super) const LIBRARY: &str = "\
     ipaddress itertools json keyword linecache locale logging marshal math mimetypes netrc ntpath numbers opcode \
     operator optparse os pathlib pickle pickletools pkgutil platform plistlib posix posixpath pprint pyexpat queue \
     quopri random re reprlib runpy sched secrets select selectors shelve shlex shutil signal site socket \
-    socketserver sre_compile sre_constants sre_parse stat statistics string stringprep struct subprocess symtable \
+    socketserver sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess symtable \
     sys sysconfig tarfile tempfile textwrap this threading time timeit token tokenize tomllib traceback tracemalloc \
     types typing unicodedata unittest urllib uuid warnings wave weakref xml zipfile zipimport zlib zoneinfo";
 
@@ -26,15 +26,14 @@ pub(super) const COMPILED: &str = "\
     matplotlib pyarrow polars orjson ujson uvloop pydantic_core bcrypt nacl greenlet gevent zmq h5py numba cffi regex \
     msgspec rpds tokenizers tiktoken shapely duckdb";
 
-/// Modules of the library and packages whose use is to connect to something.
+/// Modules of the library and packages whose use is to connect to something otherwise than by whole requests of HTTP.
 pub(super) const CONNECTING: &str = "\
-    socket socketserver http.client http.server urllib.request urllib3 requests requests_oauthlib httpx httpcore \
-    aiohttp websockets websocket tornado twisted boto3 botocore aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika \
-    kafka elasticsearch stripe slack_sdk openai anthropic";
+    socket socketserver http.server httpx httpcore aiohttp websockets websocket tornado twisted boto3 botocore \
+    aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka elasticsearch stripe slack_sdk openai anthropic";
 
 /// Names of a module that is there, whose use does not work.
 #[derive(Debug)]
-pub(super) struct Use {
+pub(super) struct ContainerUse {
     pub(super) module: &'static str,
     pub(super) names: &'static [&'static str],
     /// The reason, behind `which`.
@@ -42,23 +41,23 @@ pub(super) struct Use {
 }
 
 /// Everything of that kind.
-pub(super) static USES: [Use; 8] = [
-    Use {
+pub(super) static USES: [ContainerUse; 8] = [
+    ContainerUse {
         module: "threading",
         names: &["Thread", "Timer"],
         does: "starts a thread",
     },
-    Use {
+    ContainerUse {
         module: "_thread",
         names: &["start_new_thread"],
         does: "starts a thread",
     },
-    Use {
+    ContainerUse {
         module: "concurrent.futures",
         names: &["ThreadPoolExecutor", "ProcessPoolExecutor"],
         does: "starts threads or processes",
     },
-    Use {
+    ContainerUse {
         module: "os",
         names: &[
             "system",
@@ -73,12 +72,12 @@ pub(super) static USES: [Use; 8] = [
         ],
         does: "starts a process",
     },
-    Use {
+    ContainerUse {
         module: "os",
         names: &["mkdir", "makedirs"],
         does: "writes to the disk",
     },
-    Use {
+    ContainerUse {
         module: "tempfile",
         names: &[
             "NamedTemporaryFile",
@@ -89,7 +88,7 @@ pub(super) static USES: [Use; 8] = [
         ],
         does: "writes to the disk",
     },
-    Use {
+    ContainerUse {
         module: "asyncio",
         names: &[
             "create_subprocess_exec",
@@ -101,7 +100,7 @@ pub(super) static USES: [Use; 8] = [
         ],
         does: "starts a process or a connection",
     },
-    Use {
+    ContainerUse {
         module: "hashlib",
         names: &["pbkdf2_hmac", "scrypt"],
         does: "is OpenSSL's",

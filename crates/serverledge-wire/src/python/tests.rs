@@ -40,7 +40,8 @@ fn the_library_and_nothing_else_needs_no_container() {
         "try:\n    import numpy as np\nexcept ImportError:\n    np = None",
         "try:\n    import tomllib\nexcept ImportError:\n    import tomli as tomllib",
         "if TYPE_CHECKING:\n    import pandas",
-        "if __name__ == '__main__':\n    import requests",
+        "if __name__ == '__main__':\n    import httpx",
+        "import urllib.request, http.client, ssl\nfrom urllib import error, request",
         "text = '''\nimport numpy\n'''\n# import ssl\nx = \"import sqlite3\"",
         "open('data.csv').read(); open(path, 'rb'); open('w'); f(open(path), 'w')",
         "import tarfile, io\ntarfile.open(fileobj=b, mode='w')",
@@ -72,8 +73,8 @@ fn what_only_a_container_has_needs_one() {
             "it imports \"psycopg2.extras\", which has compiled parts",
         ),
         (
-            "import ssl",
-            "it imports \"ssl\", which the runtime python-wasm does not have",
+            "import lzma",
+            "it imports \"lzma\", which the runtime python-wasm does not have",
         ),
         (
             "import _ctypes",
@@ -92,16 +93,20 @@ fn what_only_a_container_has_needs_one() {
             "it imports \"socket\", which connects to other hosts",
         ),
         (
-            "import urllib.request",
-            "it imports \"urllib.request\", which connects to other hosts",
+            "import http.server",
+            "it imports \"http.server\", which connects to other hosts",
         ),
         (
-            "from urllib import parse, request",
-            "it imports \"urllib.request\", which connects to other hosts",
+            "from http import client, server",
+            "it imports \"http.server\", which connects to other hosts",
+        ),
+        (
+            "import httpx",
+            "it imports \"httpx\", which connects to other hosts",
         ),
         (
             "import requests.adapters",
-            "it imports \"requests\", which connects to other hosts",
+            "it imports \"requests.adapters\", which is not in the files",
         ),
         (
             "import subprocess",
@@ -111,6 +116,14 @@ fn what_only_a_container_has_needs_one() {
             "import yaml",
             "it imports \"yaml\", which is not in the files",
         ),
+    ] {
+        assert_eq!(why(source).as_deref(), Some(expected), "{source}");
+    }
+}
+
+#[test]
+fn uses_that_only_a_container_has_need_one() {
+    for (source, expected) in [
         (
             "import threading\nthreading.Thread(target=f)",
             "it uses threading.Thread, which starts a thread",
@@ -173,19 +186,19 @@ fn the_files_that_are_imported_count() {
         Some("it imports \"setuptools\", which is not in the files")
     );
     let mut files = files;
-    files[2].1 = "import ssl";
+    files[2].1 = "import lzma";
     assert_eq!(
         why_of(&files, "").as_deref(),
-        Some("lib/more.py imports \"ssl\", which the runtime python-wasm does not have")
+        Some("lib/more.py imports \"lzma\", which the runtime python-wasm does not have")
     );
     // Of a tree in a folder of its own, that folder is a root as well.
-    let inside = [("f/hello.py", "import util"), ("f/util.py", "import ssl")];
+    let inside = [("f/hello.py", "import util"), ("f/util.py", "import lzma")];
     assert!(
         why_of(&inside, "hello.handler")
             .unwrap()
             .starts_with("f/util.py imports")
     );
-    let several = [("a.py", "import json"), ("b.py", "import ssl")];
+    let several = [("a.py", "import json"), ("b.py", "import lzma")];
     assert!(why_of(&several, "").unwrap().starts_with("b.py imports"));
     assert_eq!(why_of(&several, "a.handler"), None);
 }

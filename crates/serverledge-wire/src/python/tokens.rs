@@ -8,7 +8,7 @@ const PREFIX_LETTERS: &str = "rbuftRBUFT";
 const PREFIX_BYTES_MAX: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum PythonToken<'a> {
     /// A name, a keyword or a part of a number.
     Word(&'a str),
     /// The contents of a string in quotes.
@@ -22,7 +22,7 @@ pub(super) enum Token<'a> {
 pub(super) struct Line<'a> {
     /// The column in which it begins.
     pub(super) indent: usize,
-    pub(super) tokens: Vec<Token<'a>>,
+    pub(super) tokens: Vec<PythonToken<'a>>,
 }
 
 /// Splits a source into its lines. Comments and lines without anything are left out.
@@ -56,7 +56,7 @@ fn indent_of(rest: &str) -> (usize, usize) {
 }
 
 /// The tokens up to the end of a line that nothing continues, and its bytes.
-fn line(source: &str) -> (Vec<Token<'_>>, usize) {
+fn line(source: &str) -> (Vec<PythonToken<'_>>, usize) {
     let mut tokens = Vec::new();
     let mut depth = 0_usize;
     let mut rest = source;
@@ -74,7 +74,7 @@ fn line(source: &str) -> (Vec<Token<'_>>, usize) {
                     _ => {}
                 }
                 if !first.is_whitespace() {
-                    tokens.push(Token::Mark(first));
+                    tokens.push(PythonToken::Mark(first));
                 }
                 first.len_utf8()
             }
@@ -96,20 +96,20 @@ fn continued_length(rest: &str) -> usize {
 }
 
 /// Adds a word, unless it belongs to the quotes behind it. Gives its bytes.
-fn word<'a>(rest: &'a str, tokens: &mut Vec<Token<'a>>) -> usize {
+fn word<'a>(rest: &'a str, tokens: &mut Vec<PythonToken<'a>>) -> usize {
     let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
     let word = &rest[..length];
     let is_prefix = length <= PREFIX_BYTES_MAX
         && word.chars().all(|c| PREFIX_LETTERS.contains(c))
         && rest[length..].starts_with(['\'', '"']);
     if !is_prefix {
-        tokens.push(Token::Word(word));
+        tokens.push(PythonToken::Word(word));
     }
     length
 }
 
 /// Adds the contents of a string. Gives its bytes, with the quotes.
-fn text<'a>(rest: &'a str, quote: char, tokens: &mut Vec<Token<'a>>) -> usize {
+fn text<'a>(rest: &'a str, quote: char, tokens: &mut Vec<PythonToken<'a>>) -> usize {
     let three = if quote == '"' { "\"\"\"" } else { "'''" };
     let is_long = rest.starts_with(three);
     let begin = if is_long { 3 } else { 1 };
@@ -121,17 +121,17 @@ fn text<'a>(rest: &'a str, quote: char, tokens: &mut Vec<Token<'a>>) -> usize {
             '\\' => escaped = true,
             // A quote that nothing ends: the rest of the line is its contents.
             '\n' if !is_long => {
-                tokens.push(Token::Text(&rest[begin..at]));
+                tokens.push(PythonToken::Text(&rest[begin..at]));
                 return at;
             }
             _ if c == quote && (!is_long || rest[at..].starts_with(three)) => {
-                tokens.push(Token::Text(&rest[begin..at]));
+                tokens.push(PythonToken::Text(&rest[begin..at]));
                 return at + begin;
             }
             _ => {}
         }
     }
-    tokens.push(Token::Text(&rest[begin..]));
+    tokens.push(PythonToken::Text(&rest[begin..]));
     rest.len()
 }
 
@@ -148,9 +148,9 @@ mod tests {
     fn check(source: &str, expected: &Expect) {
         let shown = lines(source).into_iter().map(|line| {
             let tokens = line.tokens.iter().map(|token| match token {
-                Token::Word(word) => (*word).to_owned(),
-                Token::Text(text) => format!("{text:?}"),
-                Token::Mark(mark) => mark.to_string(),
+                PythonToken::Word(word) => (*word).to_owned(),
+                PythonToken::Text(text) => format!("{text:?}"),
+                PythonToken::Mark(mark) => mark.to_string(),
             });
             let tokens: Vec<_> = tokens.collect();
             format!("{} {}", line.indent, tokens.join(" "))
