@@ -262,6 +262,7 @@ build_module() {
     )
     say "wasm-opt (a minute)"
     wasm-opt -O3 "${wasm_features[@]}" "$objects/linked.wasm" -o "$out"
+    python3.13 "$here/uncount.py" "$out"
     refuse_machine_paths "$out"
 }
 
