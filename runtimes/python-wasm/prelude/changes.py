@@ -18,6 +18,7 @@ def make():
     import _thread
     _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
     library.after.update(asyncio=change_asyncio, subprocess=change_subprocess, socket=change_socket)
+    library.after.update({"http.client": change_client, "urllib.request": change_opener})
     library.after.update({"zoneinfo._common": change_zones, "zoneinfo._tzpath": change_zone_names})
 
 
@@ -44,6 +45,14 @@ def change_subprocess(module):
 def change_socket(module):
     # It puts its own in.
     __import__("_serverledge_sockets")
+
+
+def change_client(module):
+    __import__("_serverledge_sockets").rehearse_client(module)
+
+
+def change_opener(module):
+    __import__("_serverledge_sockets").rehearse_opener(module)
 
 
 def change_zones(module):

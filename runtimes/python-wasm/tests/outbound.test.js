@@ -271,6 +271,20 @@ test('requests in asynchronous handlers', () => {
   assert.deepEqual(guest.call().result, ['a', 'b']);
 });
 
+test('a proxy of the environment is no way out, and no obstacle to the import', () => {
+  const env = { https_proxy: 'http://proxy.example:3128' };
+  const { guest, requests } = sending('import urllib.request\ndef handler(p):\n    urllib.request.urlopen("https://example.org/")', undefined, { env, deployEnv: env });
+  assert.match(guest.call().error.message, /through a proxy: the node sends them itself/);
+  assert.equal(requests.length, 0);
+});
+
+test('requests are rehearsed at deploy, and none is sent then', () => {
+  const { guest, requests } = sending('import urllib.request\ndef handler(p):\n    return urllib.request.urlopen("https://example.org/").read().decode()');
+  assert.deepEqual([requests.length, guest.warnings, guest.deployLog], [0, [], '']);
+  assert.equal(guest.call().result, 'fine');
+  assert.ok(guest.pagesChanged() <= 150, String(guest.pagesChanged()));
+});
+
 test('a function that sends nothing pays nothing', () => {
   const guest = new Python('def handler(params, context):\n    return {"message": "hello"}');
   guest.call();
