@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-PBhLKz1-.js";import{t}from"./run-nav-DWkn6GHk.js";import{s as n}from"./index-CM-0R3pX.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};

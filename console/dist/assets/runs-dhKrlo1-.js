@@ -1,0 +1,1 @@
+import{t as e}from"./run-list-DTQjUSz3.js";import{t}from"./run-nav-CZhpUfh8.js";import{s as n}from"./index-ojBmebGc.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
