@@ -244,7 +244,7 @@ export type EventKind = keyof EventData;
 
 // === functions ===
 
-export type Runtime = 'wasm' | 'javascript' | 'python' | 'nodejs' | 'custom';
+export type Runtime = 'wasm' | 'javascript' | 'python-wasm' | 'python' | 'nodejs' | 'custom';
 
 export interface Parameter {
   Name: string;

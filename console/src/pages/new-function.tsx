@@ -17,10 +17,11 @@ import {
   type Settings,
   type Variable,
 } from '../parts/function-fields';
-import { guessRuntime, RUNTIME_TEXTS } from '../parts/guess';
+import { guessRuntime } from '../parts/guess';
 import { firstFault, isSet, programFaults } from '../parts/program';
 import { ProgramFields } from '../parts/program-fields';
 import { ProgressView, useProgress } from '../parts/progress';
+import { RUNTIME_TEXTS, RUNTIMES } from '../parts/runtimes';
 import { encoded, fileName, keepSource, languageOf, readSource, sourceOf, textOf, type Source } from '../parts/source';
 import { TEMPLATES, type Template } from '../parts/templates';
 import { SourceFiles, UploadButton } from '../parts/upload';
@@ -70,11 +71,11 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
   const [pending, setPending] = useState<Template>();
   const [created, setCreated] = useState<Created>();
   const source = useMemo(() => upload ?? sourceOf(value.code, value.file), [upload, value.code, value.file]);
-  const guess = useMemo(() => guessRuntime(source), [source]);
-  const runtime = value.runtime === '' ? guess?.runtime : value.runtime;
-  const custom = value.runtime === 'custom';
   // A draft of an older console lacks some.
   const settings: Settings = { ...DEFAULTS, ...value.settings };
+  const guess = useMemo(() => guessRuntime(source, settings.handler), [source, settings.handler]);
+  const runtime = value.runtime === '' ? guess?.runtime : value.runtime;
+  const custom = value.runtime === 'custom';
   const programFault = runtime === 'wasm' ? firstFault(programFaults(settings)) : undefined;
   const change = (part: Partial<Draft>): void => set({ ...value, ...part });
   const taken = names.data?.includes(value.name) === true && created === undefined;
@@ -193,11 +194,7 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
               hint={value.runtime === '' ? whyGuessed(guess) : RUNTIME_TEXTS[value.runtime]}
               options={[
                 ['', guess === undefined ? 'not recognised' : `${guess.runtime} (recognised)`],
-                ['javascript', 'javascript'],
-                ['wasm', 'wasm'],
-                ['python', 'python'],
-                ['nodejs', 'nodejs'],
-                ['custom', 'custom image'],
+                ...RUNTIMES.map((one) => [one, one === 'custom' ? 'custom image' : one] as const),
               ]}
             />
             {custom && (

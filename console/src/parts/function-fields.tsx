@@ -4,6 +4,7 @@ import type { FunctionInfo, FunctionPatch, NewFunction, Parameter, Runtime, Sign
 import { Button, Checkbox, Select, TextArea, TextField } from '../ui';
 import { TYPES } from './guess';
 import { changedProgram, PROGRAM_DEFAULTS, programMembers, programOf, type ProgramSettings } from './program';
+import { hasHosts, isContainer } from './runtimes';
 
 /** What the fields hold: texts, so that nothing typed is lost. Empty: the default. */
 export interface Settings extends ProgramSettings {
@@ -87,10 +88,6 @@ function keepsOutbound({ idempotent, idempotentOutbound }: Settings): boolean {
   return idempotent && idempotentOutbound;
 }
 
-function hasHosts(runtime: Runtime | undefined): boolean {
-  return runtime === 'wasm' || runtime === 'javascript';
-}
-
 /** The members of a deploy; absent ones have their default. Fields that the runtime does not have are left out. */
 export function deployMembers(of: Settings, runtime: Runtime): Partial<NewFunction> {
   const signature = signatureOf(of);
@@ -99,9 +96,9 @@ export function deployMembers(of: Settings, runtime: Runtime): Partial<NewFuncti
     ...(of.cpu === '' ? {} : { CPUDemand: Number(of.cpu) }),
     ...(of.timeout === '' ? {} : { Timeout: Number(of.timeout) }),
     ...(of.cpuTime === '' ? {} : { CPUTime: Number(of.cpuTime) }),
-    ...(of.concurrency === '' ? {} : { MaxConcurrency: Number(of.concurrency) }),
+    ...(!isContainer(runtime) || of.concurrency === '' ? {} : { MaxConcurrency: Number(of.concurrency) }),
     ...(of.handler === '' ? {} : { Handler: of.handler }),
-    ...(of.network === 'none' ? {} : { Network: of.network }),
+    ...(isContainer(runtime) && of.network !== 'none' ? { Network: of.network } : {}),
     ...(hasHosts(runtime) && hostsOf(of).length > 0 ? { AllowHosts: hostsOf(of) } : {}),
     ...(of.idempotent ? { Idempotent: true } : {}),
     ...(keepsOutbound(of) ? { IdempotentOutbound: true } : {}),
@@ -138,10 +135,6 @@ interface FieldsProps {
   readonly value: Settings;
   readonly onChange: (value: Settings) => void;
   readonly runtime: Runtime | undefined;
-}
-
-function isContainer(runtime: Runtime | undefined): boolean {
-  return runtime === 'python' || runtime === 'nodejs' || runtime === 'custom';
 }
 
 /** Memory, cores, time, and what belongs to the runtime. */

@@ -1,5 +1,6 @@
 /** The runtime that code is for, and the parameters that it seems to take. */
 import type { Parameter, Runtime } from '../types';
+import { needsContainer } from './python';
 import { textOf, type Source } from './source';
 
 export interface Guess {
@@ -47,8 +48,8 @@ function usesNode(code: string): string | undefined {
   return name === undefined ? undefined : `uses ${name}`;
 }
 
-/** The runtime of an upload; `undefined` if it is nothing that a node runs. */
-export function guessRuntime(source: Source): Guess | undefined {
+/** The runtime of an upload with this handler; `undefined` if it is nothing that a node runs. */
+export function guessRuntime(source: Source, handler: string): Guess | undefined {
   const [first] = source.files;
   if (first === undefined) return undefined;
   const names = source.files.map(({ path }) => path);
@@ -58,10 +59,17 @@ export function guessRuntime(source: Source): Guess | undefined {
     return { runtime: 'wasm', because: 'it is a WebAssembly file' };
   }
   if (source.bare && /\.wa[st]m?$/.test(first.path)) return { runtime: 'wasm', because: 'it is WebAssembly as text' };
-  if (has(/(^|\/)requirements\.txt$/)) return { runtime: 'python', because: 'there is a requirements.txt' };
+  if (has(/(^|\/)requirements\.txt$/)) {
+    return { runtime: 'python', because: 'the packages of its requirements.txt are installed there' };
+  }
   if (has(/(^|\/)package(-lock)?\.json$/)) return { runtime: 'nodejs', because: 'there is a package.json' };
   if (!source.bare && has(/\.wa(sm|t)$/i)) return { runtime: 'wasm', because: 'it has a WebAssembly file' };
-  if (has(/\.py$/)) return { runtime: 'python', because: 'it is Python' };
+  if (has(/\.py$/)) {
+    const why = needsContainer(source, handler);
+    return why === undefined
+      ? { runtime: 'python-wasm', because: 'it needs nothing that only a container has' }
+      : { runtime: 'python', because: why };
+  }
   const scripts = source.files.filter(({ path }) => /\.[mc]?js$/.test(path));
   if (scripts.length > 1) return { runtime: 'nodejs', because: 'it has several scripts' };
   const [script] = scripts;
@@ -71,15 +79,6 @@ export function guessRuntime(source: Source): Guess | undefined {
     ? { runtime: 'javascript', because: 'it is a script that needs nothing of Node.js' }
     : { runtime: 'nodejs', because: `it ${why}` };
 }
-
-/** What a runtime is, in words. */
-export const RUNTIME_TEXTS: Readonly<Record<Runtime, string>> = {
-  javascript: 'JavaScript, in WebAssembly',
-  wasm: 'WebAssembly',
-  python: 'Python, in a container',
-  nodejs: 'Node.js, in a container',
-  custom: 'an image of your own',
-};
 
 /**
  * Parameters that a source names: `({ a, b = 2 }) =>`, `params.a`, `params["a"]`, `params.get("a", 1)`. A default tells

@@ -73,7 +73,7 @@ export function languageOf(file: string): EditorLanguage {
 
 /** The name of the one file of a runtime. */
 export function fileName(runtime: Runtime): string {
-  return runtime === 'python' ? 'main.py' : runtime === 'wasm' ? 'module.wat' : 'main.js';
+  return runtime === 'python' || runtime === 'python-wasm' ? 'main.py' : runtime === 'wasm' ? 'module.wat' : 'main.js';
 }
 
 /** The member `TarFunctionCode`. */

@@ -93,9 +93,9 @@ module.exports = ({ limit = 100000 }) => {
   {
     id: 'python',
     title: 'Python',
-    text: 'The same in Python. It runs in a container, which the node needs Docker or Podman for.',
+    text: 'The same in Python. It runs in WebAssembly as well, without a container.',
     name: 'hello-python',
-    runtime: 'python',
+    runtime: 'python-wasm',
     signature: { Inputs: [{ Name: 'name', Type: 'Text' }], Outputs: [{ Name: 'message', Type: 'Text' }] },
     code: `"""Greets whom it is told to."""
 

@@ -45,7 +45,7 @@ export function DependenciesTab(props: AppTabProps): JSX.Element {
     <div class="stack">
       <p class="muted">
         Functions in containers get these packages when they are deployed. A function whose own upload has such a file
-        keeps its own. Functions on the JavaScript engine bring their packages with them.
+        keeps its own. Functions in WebAssembly bring their packages with them.
       </p>
       {outdated.length > 0 && (
         <div class="notice warn" role="status">

@@ -7,6 +7,7 @@ import { useAction, useRead } from '../../hooks';
 import { addressOf } from '../../parts/addresses';
 import { sampleArguments, useFunctionInfos } from '../../parts/app-functions';
 import { componentPage, connectLines, functionPageSample } from '../../parts/edge-sample';
+import { isContainer, runsInBrowsers } from '../../parts/runtimes';
 import { Link } from '../../router';
 import type { FunctionInfo, Updated } from '../../types';
 import { Await, Badge, Button, CodeBlock, Empty, formatBytes, Problem, Section, Select, Table, toast } from '../../ui';
@@ -155,8 +156,9 @@ function State(
   if (!info.Edge) return <span class="muted">no</span>;
   if (!up) return <Badge tone="off" title="As soon as the application runs">allowed; stopped</Badge>;
   if (handed.has(info.Name)) return <Badge tone="good">runs there</Badge>;
-  const why = info.Runtime === 'python' || info.Runtime === 'nodejs' || info.Runtime === 'custom'
+  const why = isContainer(info.Runtime)
     ? 'It runs in a container'
+    : !runsInBrowsers(info.Runtime) ? 'It runs at nodes only'
     : (info.Secrets ?? []).length > 0 ? 'It has secrets' : 'Its module cannot run in a page';
   return <Badge tone="warn" title={why}>allowed; {why.toLowerCase()}</Badge>;
 }

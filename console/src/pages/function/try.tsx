@@ -23,6 +23,7 @@ import { firstCall, HttpCallFields } from '../../parts/http-call';
 import { LiveLog } from '../../parts/live-log';
 import { HistorySelect, ParamsEditor, useParams } from '../../parts/params';
 import { hasBytes, isProgram } from '../../parts/program';
+import { isContainer, runsInBrowsers } from '../../parts/runtimes';
 import { rememberSubmitted } from '../../parts/submitted';
 import { joinWords } from '../../parts/words';
 import { useAction, useDraft, useFetch, useRead } from '../../hooks';
@@ -278,8 +279,9 @@ function useHere(app: string | undefined, info: FunctionInfo): Here {
       </>,
     );
   }
-  if (info.Runtime !== 'wasm' && info.Runtime !== 'javascript') {
-    return not(<>a {info.Runtime} function needs a container; the runtimes javascript and wasm run in browsers.</>);
+  if (!runsInBrowsers(info.Runtime)) {
+    const why = isContainer(info.Runtime) ? 'needs a container' : 'runs at nodes only';
+    return not(<>a {info.Runtime} function {why}; the runtimes javascript and wasm run in browsers.</>);
   }
   if (isProgram(info)) return not('its arguments or its streams are set, so that it runs at the node alone.');
   if (!info.Edge)

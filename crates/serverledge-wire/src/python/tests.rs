@@ -292,6 +292,46 @@ fn the_lists_are_those_of_the_runtime() {
     assert!(words(ABSENT).is_disjoint(&words(LIBRARY)));
 }
 
+/// The console, which chooses by the same names, has all of them.
+#[test]
+fn the_lists_are_those_of_the_console() {
+    let console = include_str!("../../../../console/src/parts/python.ts");
+    let words = |text: &str| -> BTreeSet<String> {
+        text.split_ascii_whitespace().map(str::to_owned).collect()
+    };
+    for (name, list) in [
+        ("ABSENT", ABSENT),
+        ("LIBRARY", LIBRARY),
+        ("COMPILED", COMPILED),
+        ("CONNECTING", CONNECTING),
+    ] {
+        let (_, names) = console
+            .split_once(&format!("const {name} = words(`"))
+            .unwrap();
+        let (names, _) = names.split_once('`').unwrap();
+        assert_eq!(words(names), words(list), "{name}");
+    }
+    let (_, uses) = console.split_once("const USES").unwrap();
+    let (uses, _) = uses.split_once("];").unwrap();
+    let uses: Vec<&str> = uses.split(['\'', '`']).collect();
+    let of_console: Vec<(&str, BTreeSet<String>)> = uses
+        .windows(3)
+        .filter(|three| three[1].trim() == ",")
+        .step_by(2)
+        .map(|three| (three[0], words(three[2])))
+        .collect();
+    let here: Vec<(&str, BTreeSet<String>)> = USES
+        .iter()
+        .map(|each| {
+            (
+                each.module,
+                each.names.iter().map(|&name| name.to_owned()).collect(),
+            )
+        })
+        .collect();
+    assert_eq!(of_console, here);
+}
+
 /// Files of a million bytes, on which a look at all of the file for each word would take hours.
 #[test]
 fn large_files_are_read_once() {

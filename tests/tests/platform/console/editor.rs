@@ -64,6 +64,29 @@ fn the_editor_deploys_with_steps_and_shows_errors_where_they_are() -> Result<()>
 }
 
 #[test]
+fn python_is_recognised_by_what_it_imports() -> Result<()> {
+    let shop = Shop::new(Setup::new()?, "closed")?;
+    in_chromium(
+        &shop.node,
+        "/apps/shop/new-function?template=python",
+        |visitor| {
+            visitor.see("python-wasm (recognised)")?;
+            visitor.see("Python, in WebAssembly: it needs nothing that only a container has.")?;
+            visitor.button("Memory, time and other limits")?;
+            visitor.see("Reserved cores")?;
+            visitor.miss("Calls at once in a container")?;
+            visitor.fill("Code of the function", "import numpy")?;
+            visitor.see("python (recognised)")?;
+            visitor.see("Python, in a container: it imports numpy, which has compiled parts.")?;
+            visitor.see("Calls at once in a container")?;
+            visitor.see("Hosts for its requests")?;
+            visitor.choose("Runtime", "python-wasm")?;
+            visitor.miss("Calls at once in a container")
+        },
+    )
+}
+
+#[test]
 fn a_failing_test_run_says_where_and_what_was_written() -> Result<()> {
     let shop = Shop::new(Setup::new()?, "closed")?;
     shop.deploy("shelf", ADD.as_bytes(), &json!({"Runtime": "javascript"}))?;

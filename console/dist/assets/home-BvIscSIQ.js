@@ -1,1 +1,0 @@
-import{f as e}from"./jsxRuntime-BakDCIwa.js";import{Q as t}from"./index-BVQ7H9jQ.js";function n(){return e(()=>t(`/functions`,{replace:!0}),[]),null}export{n as default};

@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-Cy7aL_4W.js";import{t}from"./run-nav-BZ48LN9k.js";import{s as n}from"./index-BVQ7H9jQ.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
