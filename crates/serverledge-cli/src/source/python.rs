@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// The remark on files for a container, before the reason.
-pub(crate) const IN_CONTAINER: &str = "it runs in Python, in a container";
+pub(crate) const IN_CONTAINER: &str = "it runs in a container, with the runtime python";
 /// The remark on files for WebAssembly.
 const IN_WASM: &str =
     "it runs in WebAssembly, with the runtime python-wasm; --runtime python runs it in a container";
