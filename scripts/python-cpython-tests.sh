@@ -10,7 +10,7 @@
 #
 # The tests are those of Debian's source package, in the version that the runtime is built from. They are unpacked below
 # ${SERVERLEDGE_TOOLS:-.tools}/python-wasm, and nothing of them is in this repository. modules.txt and failures.txt in
-# runtimes/python-wasm/tests/cpython say which are run, and which fail. It takes three minutes on two cores.
+# runtimes/python-wasm/tests/cpython say which are run, and which fail. It takes some four minutes on two cores.
 # SERVERLEDGE_TEST_GUEST is another module to run instead of runtimes/python-wasm/python.wasm.br, not packed.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

@@ -21,9 +21,8 @@ function outcomesOf(guest, names) {
   parentPort.postMessage({ begin: names });
   try {
     const { result, error } = guest.call({ names });
-    return error === undefined
-      ? result
-      : Object.fromEntries(names.map((name) => [name, ['fail', `the call ends: ${error.error}: ${error.message}`]]));
+    if (error === undefined) return result;
+    return names.length > 1 ? undefined : { [names[0]]: ['fail', `the call ends: ${error.error}: ${error.message}`] };
   } catch (trap) {
     return names.length > 1 ? undefined : { [names[0]]: ['trap', trap.message] };
   }
