@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Reads a whole file of at most `limit` bytes.
@@ -76,6 +76,20 @@ pub(crate) fn program_at(path: &Path) -> Option<PathBuf> {
     is_program.then(|| std::path::absolute(path).ok()).flatten()
 }
 
+/// The program at a path below a folder, if nobody but this user and root can have put it there.
+pub(crate) fn own_program_at(folder: &Path, below: &Path) -> Option<PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let is_own = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|about| {
+            [0, user].contains(&about.uid()) && about.permissions().mode() & 0o002 == 0
+        })
+    };
+    let program = folder.join(below);
+    let above = below.components().count();
+    let all_own = program.ancestors().take(above + 1).all(is_own);
+    all_own.then(|| program_at(&program)).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
@@ -91,6 +105,26 @@ mod tests {
             let mut file = File::open(&path).unwrap();
             assert_eq!(end_of(&mut file, limit).unwrap(), expected, "{limit}");
         }
+    }
+
+    #[test]
+    fn what_others_may_write_is_not_run() {
+        let lab = tempfile::tempdir().unwrap();
+        let folder = lab.path().join("bin");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("tool"), "").unwrap();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        set(&folder.join("tool"), 0o755);
+        let found = || own_program_at(lab.path(), Path::new("bin/tool")).is_some();
+        assert!(found());
+        for path in [lab.path(), &folder, &folder.join("tool")] {
+            set(path, 0o757);
+            assert!(!found(), "{path:?}");
+            set(path, 0o755);
+        }
+        assert!(found());
     }
 
     #[test]

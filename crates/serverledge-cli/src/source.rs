@@ -4,6 +4,7 @@ mod bundle;
 mod esbuild;
 mod pip;
 mod python;
+mod requirements;
 mod script;
 
 use std::io;

@@ -170,11 +170,11 @@ pub(super) fn package_of(import: &str) -> Option<String> {
     Some(import.split('/').take(names).collect::<Vec<_>>().join("/"))
 }
 
-/// The program beside the script or above it, else on the path.
+/// The program beside the script or above it that is this user's own, else on the path.
 fn installed(folder: &Path) -> Option<PathBuf> {
     let beside = folder
         .ancestors()
-        .find_map(|folder| files::program_at(&folder.join("node_modules/.bin/esbuild")));
+        .find_map(|folder| files::own_program_at(folder, Path::new("node_modules/.bin/esbuild")));
     let path = std::env::var_os("PATH").unwrap_or_default();
     beside.or_else(|| files::on_path("esbuild", &path))
 }

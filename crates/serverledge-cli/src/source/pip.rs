@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::{REQUIREMENTS, requirements};
 use crate::archive::{Files, PackError};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,7 +16,7 @@ use crate::progress::Steps;
 
 /// The Python for which packages are fetched: that of the runtime `python-wasm`.
 const PYTHON_VERSION: &str = "3.13";
-/// Arguments of every run: nothing is asked for, and nothing is built.
+/// Arguments of every run: nothing is asked for, and nothing is built, for the list names packages of indexes only.
 const COMMON: [&str; 6] = [
     "--only-binary=:all:",
     "--no-input",
@@ -62,6 +63,8 @@ pub(super) enum PipError {
     Missing,
     /// A package has no wheel that is written in Python.
     Compiled(String),
+    /// This line of the list is none of an index: pip may build it, which runs its code.
+    Unfit(String),
     /// pip said something else.
     Failed(String),
     /// The packages cannot be sent.
@@ -87,6 +90,9 @@ impl PipError {
                  it needs no container"
                 .to_owned(),
             Self::Compiled(name) => format!("its package {name:?} has compiled parts"),
+            Self::Unfit(line) => {
+                format!("its {REQUIREMENTS} has {line:?}, which is no package of an index")
+            }
             Self::Failed(told) => {
                 let last = told.trim().lines().last().unwrap_or_default();
                 format!("pip fetched no packages: {}", last.trim())
@@ -108,6 +114,10 @@ impl PipError {
             Self::Compiled(name) => Failure::usage(format!(
                 "the package {name:?} of {list:?} has no wheel that is written in Python, and the runtime python-wasm \
                  loads no compiled parts"
+            )),
+            Self::Unfit(line) => Failure::usage(format!(
+                "{list:?} has {line:?}: for the runtime python-wasm only packages of an index are fetched, for pip may run \
+                 the code of others"
             )),
             Self::Failed(told) => {
                 let shown: String = told.chars().take(TOLD_CHARS_MAX).collect();
@@ -142,6 +152,9 @@ impl From<PackError> for PipError {
 /// Fetches the packages of a list, with all that they need.
 pub(super) fn fetch(list: &Path) -> Result<Packages, PipError> {
     let list = fs::canonicalize(list)?;
+    if let Some(line) = requirements::unfit(&list)? {
+        return Err(PipError::Unfit(line));
+    }
     let folder = list.parent().unwrap_or(Path::new("/"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let program = installed(folder, &path).ok_or(PipError::Missing)?;
@@ -164,15 +177,16 @@ pub(super) fn fetch(list: &Path) -> Result<Packages, PipError> {
 // === impl Pip ===
 
 impl Pip<'_> {
-    /// Installs all, and fetches what has no wheel in Python where it does without compiled parts.
+    /// Fetches and unpacks all, of packages that do without compiled parts what is in Python.
     fn install_all(&self) -> Result<(), PipError> {
-        fs::create_dir_all(self.target())?;
-        fs::create_dir_all(self.wheels())?;
-        let mut fetched = BTreeSet::new();
+        for folder in [self.target(), self.wheels(), self.fetched()] {
+            fs::create_dir_all(folder)?;
+        }
+        let mut known = BTreeSet::new();
         loop {
-            let ran = self.install()?;
+            let ran = self.download_all()?;
             if ran.status.success() {
-                return Ok(());
+                return self.unpack();
             }
             let told = String::from_utf8_lossy(&ran.stderr);
             let Some(wanted) = lacking(&told) else {
@@ -180,23 +194,49 @@ impl Pip<'_> {
             };
             let name = name_of(wanted);
             let is_known = OPTIONAL_PARTS.contains(&name.as_str());
-            if !is_known || !fetched.insert(name.clone()) || !self.download(wanted)? {
+            if !is_known || !known.insert(name.clone()) || !self.download(wanted)? {
                 return Err(PipError::Compiled(name));
             }
         }
     }
 
-    fn install(&self) -> io::Result<Output> {
-        let mut command = self.command("install");
+    /// Fetches all. `install` would do that too, but it compares what packages require with the Python that runs pip.
+    fn download_all(&self) -> io::Result<Output> {
+        let mut command = self.command("download");
         command
             .args(PURE)
-            .args(["--no-compile", "--upgrade", "--target"])
-            .arg(self.target())
+            .arg("--dest")
+            .arg(self.fetched())
             .arg("--find-links")
             .arg(self.wheels())
             .arg("--requirement")
             .arg(self.list);
         command.output()
+    }
+
+    /// Unpacks the wheels that were fetched, which fit together and fit the runtime's Python.
+    fn unpack(&self) -> Result<(), PipError> {
+        let fetched = fs::read_dir(self.fetched())?;
+        let mut wheels = fetched
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<Vec<_>>>()?;
+        wheels.retain(|path| path.extension().is_some_and(|end| end == "whl"));
+        if wheels.is_empty() {
+            return Ok(());
+        }
+        let mut command = self.command("install");
+        command
+            .args(PURE)
+            .args(["--no-deps", "--no-index", "--ignore-requires-python"])
+            .args(["--no-compile", "--target"])
+            .arg(self.target())
+            .args(wheels);
+        let ran = command.output()?;
+        if ran.status.success() {
+            return Ok(());
+        }
+        let told = String::from_utf8_lossy(&ran.stderr);
+        Err(PipError::Failed(told.into_owned()))
     }
 
     /// Fetches one wheel for some machine, and names it as one without compiled parts. Says whether there is one.
@@ -245,25 +285,31 @@ impl Pip<'_> {
         self.lab.join("packages")
     }
 
+    /// Wheels that lack their compiled parts.
     fn wheels(&self) -> PathBuf {
         self.lab.join("wheels")
     }
+
+    fn fetched(&self) -> PathBuf {
+        self.lab.join("fetched")
+    }
 }
 
-/// The pip of a virtual environment beside the list or above it, else that on the path.
+/// The pip of a virtual environment above the list's folder that is this user's own, else that on the path. One in the
+/// folder itself may have come with the source.
 fn installed(folder: &Path, path: &OsStr) -> Option<PathBuf> {
-    let beside = folder.ancestors().find_map(|folder| {
+    let above = folder.ancestors().skip(1).find_map(|folder| {
         let environments = [".venv/bin/pip", "venv/bin/pip"];
         environments
             .iter()
-            .find_map(|pip| files::program_at(&folder.join(pip)))
+            .find_map(|pip| files::own_program_at(folder, Path::new(pip)))
     });
     let on_path = || {
         ["pip3", "pip"]
             .iter()
             .find_map(|name| files::on_path(name, path))
     };
-    beside.or_else(on_path)
+    above.or_else(on_path)
 }
 
 /// The requirement for which pip found no wheel.

@@ -261,10 +261,14 @@ mod tests {
     use super::*;
     use crate::archive;
 
-    /// The acts of a fake pip: it writes down its command line, and installs two packages.
+    /// The acts of a fake pip: it writes down its command line, fetches a wheel, and installs two packages.
     const INSTALLS: &str = r#"
         echo "$@" >>"$0.log"
-        while [ $# -gt 0 ]; do [ "$1" = --target ] && target=$2; shift; done
+        while [ $# -gt 0 ]; do
+            case $1 in --target) target=$2 ;; --dest) dest=$2 ;; esac
+            shift
+        done
+        if [ -n "$dest" ]; then touch "$dest/tool-1.0-py3-none-any.whl"; exit; fi
         mkdir -p "$target/tool-1.0.dist-info" "$target/tool"
         echo 'import json' >"$target/tool/__init__.py"
         echo 'x = 1' >"$target/single.py"
@@ -336,7 +340,9 @@ mod tests {
         }
         let arguments = std::fs::read_to_string(lab.path().join(".venv/bin/pip.log")).unwrap();
         for expected in [
-            "install --only-binary=:all:",
+            "download --only-binary=:all:",
+            "--no-deps --no-index --ignore-requires-python",
+            "tool-1.0-py3-none-any.whl",
             "--platform=any --implementation=py --abi=none",
             "app/requirements.txt",
         ] {
@@ -369,6 +375,17 @@ mod tests {
             told.contains("the package \"num\" of ") && told.contains("hint: --runtime python"),
             "{told}"
         );
+        let files = [("main.py", "import num"), ("requirements.txt", "./num")];
+        let unfit = self::lab(&files, "touch \"$0.log\"");
+        let (runtime, _, remark) = sent(&unfit.path().join("app"), None).unwrap();
+        assert!(
+            runtime == "python" && remark.ends_with("\"./num\", which is no package of an index"),
+            "{remark}"
+        );
+        let told = sent(&unfit.path().join("app"), WASM).unwrap_err();
+        assert!(told.contains("only packages of an index"), "{told}");
+        assert!(!unfit.path().join(".venv/bin/pip.log").exists());
+        let files = [("main.py", "import num"), ("requirements.txt", "num==1")];
         let broken = self::lab(&files, "echo 'ERROR: no network' >&2; exit 1");
         let (runtime, _, remark) = sent(&broken.path().join("app"), None).unwrap();
         assert!(
@@ -381,7 +398,7 @@ mod tests {
 
     fn what_does_without_compiled_parts_is_fetched_all_the_same() {
         let pip = format!(
-            "log=$0.log\ncase $1 in\ndownload) touch \"$(dirname \"$log\")/has\"\n\
+            "log=$0.log\ncase \"$*\" in\n*--no-deps*--dest*) touch \"$(dirname \"$log\")/has\"\n\
              while [ $# -gt 1 ]; do [ \"$1\" = --dest ] && wheels=$2; shift; done\n\
              touch \"$wheels/pyyaml-6.0-cp313-cp313-manylinux2014_x86_64.whl\"; exit;;\nesac\n\
              if ! [ -e \"$(dirname \"$log\")/has\" ]; then\n\

@@ -11,7 +11,7 @@ use serverledge_executor_wasm::{ModuleSnapshot, SnapshotError, WasmExecutor, ans
 use serverledge_wire::javascript::{Role, names_languages, notes};
 
 use crate::functions::scripts::{ScriptFile, script, scripts};
-use crate::functions::snapshots::{Made, explained, json, refused, with_source, wrote};
+use crate::functions::snapshots::{Made, answer, explained, json, refused, with_source, wrote};
 
 /// The engines, built from `runtimes/javascript`.
 const PLAIN: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
@@ -165,7 +165,7 @@ pub(crate) async fn make(
         output,
         log,
     } = taken.map_err(|error| explained(error, text.len()))?;
-    let loaded: Loaded = serde_json::from_str(output.trim()).unwrap_or_default();
+    let loaded: Loaded = serde_json::from_str(answer(&output)).unwrap_or_default();
     let module = match loaded.role() {
         Role::Http => answering_requests(module),
         Role::Json => module,

@@ -110,7 +110,7 @@ pub(crate) async fn make(
         output,
         log,
     } = taken.map_err(|error| explained(error, source.len()))?;
-    let loaded: PythonLoaded = serde_json::from_str(output.trim()).unwrap_or_default();
+    let loaded: PythonLoaded = serde_json::from_str(snapshots::answer(&output)).unwrap_or_default();
     let wrote =
         wrote(&log).map(|wrote| format!("while it was loaded, the function wrote: {wrote}"));
     let remarks = loaded.warnings.into_iter().chain(remark).chain(wrote);

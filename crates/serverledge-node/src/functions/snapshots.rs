@@ -19,9 +19,11 @@ struct LoadError {
     error: String,
     message: String,
     stack: String,
-    file: String,
-    line: Option<u64>,
-    column: Option<u64>,
+    /// None of an error of the engine itself.
+    file: Option<String>,
+    /// As the file says: an error that it raises may have any number.
+    line: Option<i64>,
+    column: Option<i64>,
 }
 
 /// The code of a version.
@@ -63,11 +65,16 @@ pub(super) fn json(input: &impl Serialize) -> Result<Bytes, PrepareError> {
     written.map(Bytes::from)
 }
 
+/// An engine's answer: the last line that it writes. What the file itself writes to the same descriptor is before it.
+pub(super) fn answer(stdout: &str) -> &str {
+    stdout.trim().lines().next_back().unwrap_or_default()
+}
+
 /// The refusal of a file of so many bytes that does not load, in the words of the person who wrote it.
 pub(super) fn explained(error: SnapshotError, bytes: usize) -> DeployError {
     match error {
         SnapshotError::InitFailed { code, stdout, log } => {
-            match serde_json::from_str::<LoadError>(stdout.trim()) {
+            match serde_json::from_str::<LoadError>(answer(&stdout)) {
                 Ok(fault) => refused(told(&fault, &log)),
                 Err(_) => refused(with_log(
                     format!("loading ended with exit code {code}"),
@@ -109,11 +116,11 @@ fn told(fault: &LoadError, log: &str) -> String {
         (kind, "") => kind.to_owned(),
         (kind, message) => format!("{kind}: {message}"),
     };
-    if let Some(line) = fault.line {
+    if let (Some(file), Some(line)) = (&fault.file, fault.line) {
         let column = fault
             .column
             .map_or_else(String::new, |column| format!(":{column}"));
-        told.push_str(&format!(" ({}:{line}{column})", fault.file));
+        told.push_str(&format!(" ({file}:{line}{column})"));
     }
     let stack = fault.stack.trim();
     if stack.lines().count() > 1 {
@@ -185,6 +192,16 @@ mod tests {
                 r#"{"error":"ValueError","line":2,"file":"f.py"}"#,
                 "",
                 "ValueError (f.py:2)",
+            ),
+            (
+                "written by the file\n{\"error\":\"E\",\"file\":\"f.py\",\"line\":-1}\n",
+                "",
+                "E (f.py:-1)",
+            ),
+            (
+                r#"{"message":"the interpreter does not start","file":null,"line":null}"#,
+                "",
+                "the interpreter does not start",
             ),
             ("no JSON", "", "loading ended with exit code 1"),
         ] {
