@@ -32,9 +32,8 @@ const TITLES = {
   requests: 'requests, without a host',
 };
 // Why results are not those of CPython.
-const [COMPILED, NO_SSL] = ['it needs compiled parts', 'it imports `ssl`'];
+const COMPILED = 'it needs compiled parts';
 const REASONS = {
-  anyio: NO_SSL,
   boltons: 'it calls `socket.gethostname`',
   'charset-normalizer': 'it tries encodings of Chinese, Japanese and Korean, which are not there',
   'click-testing': 'it imports `pdb`',
@@ -47,7 +46,6 @@ const REASONS = {
   openpyxl: 'it writes a temporary file',
   pandas: COMPILED,
   pydantic: 'it needs `pydantic-core`, which has compiled parts',
-  pyjwt: NO_SSL,
   pypdf: 'it needs the encoding `mac_roman`, which is not there',
   sympy: 'it imports `ctypes`',
   ujson: COMPILED,

@@ -34,7 +34,7 @@ pub(super) fn unfit(list: &Path) -> io::Result<Option<String>> {
 fn unfit_within(list: &Path, depth: usize) -> io::Result<Option<String>> {
     let bytes = fs::read(list)?;
     let Some(text) = decoded(&bytes) else {
-        return Ok(Some(format!("{}, which is not UTF-8", list.display())));
+        return Ok(Some("text that is not UTF-8".to_owned()));
     };
     for line in logical_lines(text) {
         let line = line.trim();
@@ -69,7 +69,8 @@ fn decoded(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
     let names_encoding = text.split(is_line_end).take(2).any(|line| {
         let line = line.to_ascii_lowercase();
-        line.starts_with('#') && line.contains("coding") && !line.contains("utf-8")
+        let declares = line.contains("coding:") || line.contains("coding=");
+        line.starts_with('#') && declares && !line.contains("utf-8")
     });
     let is_plain = !text.starts_with('\u{feff}') && !text.contains('\0');
     (is_plain && !names_encoding).then_some(text)
@@ -133,7 +134,7 @@ fn options(line: &str) -> Option<Vec<&str>> {
 
 /// Whether a requirement is a name with versions, extras, a marker and hashes.
 fn is_of_an_index(requirement: &str) -> bool {
-    let (named, rest) = requirement.split_once(';').unwrap_or((requirement, ""));
+    let named = requirement.split(';').next().unwrap_or_default();
     let named = named
         .split_once(" --hash")
         .map_or(named, |(named, _)| named)
@@ -147,7 +148,7 @@ fn is_of_an_index(requirement: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || " ._-[],<>=!~()*+".contains(c));
     let lower = named.to_ascii_lowercase();
     let may_be_file = ARCHIVES.iter().any(|part| lower.contains(part));
-    is_plain && !may_be_file && !other_options && !rest.contains("://")
+    is_plain && !may_be_file && !other_options
 }
 
 #[cfg(test)]
@@ -177,6 +178,7 @@ mod tests {
             "-r fine.txt\n--constraint=fine.txt\nsix",
             "a==1!2.0.post1+local.1",
             "# -*- coding: utf-8 -*-\nsix",
+            "# Packages for the encoding of videos\nsix",
         ] {
             assert_eq!(of(text), None, "{text}");
         }
@@ -211,7 +213,11 @@ mod tests {
             assert_eq!(of(text).as_deref(), Some(expected), "{text}");
         }
         for text in ["\u{feff}six", "# coding: utf-7\nsix"] {
-            assert!(of(text).unwrap().ends_with("is not UTF-8"), "{text}");
+            assert_eq!(
+                of(text).as_deref(),
+                Some("text that is not UTF-8"),
+                "{text}"
+            );
         }
     }
 }
