@@ -216,7 +216,7 @@ def measure_memory(server, options, _scratch):
 
 def measure_compute(server, options, scratch):
     """A program that only computes, beside native Python: sums of the fastest times of its parts."""
-    deploy(server, "compute", COMPUTE.encode(), Runtime="python-wasm", Handler="function.handler", Timeout="60s")
+    deploy(server, "compute", COMPUTE.encode(), Runtime="python-wasm", Handler="function.handler", Timeout=60)
     path = os.path.join(scratch, "compute.py")
     with open(path, "w") as file:
         file.write(COMPUTE + "\n\nimport json\nprint(json.dumps(handler({}, {})))\n")
