@@ -2,8 +2,9 @@
 //! `realloc` here (`--wrap`).
 //!
 //! An invocation pays for each page that it writes. CPython's allocator has a page for each size of blocks, and libc's puts
-//! them where there happens to be room. So an invocation has an allocator of its own for small blocks, which lie closely one
-//! behind the other; one that is freed is the next of its size to be given. All else is left to those two.
+//! them where there happens to be room. So the first small blocks of an invocation lie closely one behind the other in a room
+//! of their own; one that is freed is the next of its size to be given. An invocation that needs more than the room writes
+//! many pages anyway: all further blocks, and all larger ones, come from those two, which give freed memory to any size.
 
 #include "memory.h"
 
@@ -14,14 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Larger blocks are libc's. */
+/* The room has no larger blocks. */
 #define SMALL_BYTES_MAX 512
 #define ALIGNMENT 8
-/* Blocks are cut from pieces of this length, which begin at a multiple of it. */
-#define PIECE_BYTES (64u << 10)
-#define PIECES_MAX 65536
-/* The pieces that the snapshot has: most invocations need no more. */
+/* Most invocations need no more. */
 #define ROOM_BYTES (512u << 10)
+/* The room begins at a multiple of this: that of WebAssembly's own pages. */
+#define ROOM_ALIGNMENT (64u << 10)
 /* What libc has beyond that. An invocation whose memory need not grow can be followed by another one in the same place. */
 #define HEADROOM_BYTES (2u << 20)
 
@@ -48,40 +48,22 @@ void *__wrap_realloc(void *memory, size_t size) {
     return moved;
 }
 
-/* === small blocks of an invocation === */
+/* === the first small blocks of an invocation === */
 
 /* Before each block stands its size, which is that of what can be asked for and of the mark itself. */
 typedef uint32_t mark;
 
 static PyMemAllocatorEx before[1];
-/* Which pieces are ours: one bit for each. */
-static uint8_t ours[PIECES_MAX / 8];
+/* The room, and the part of it that no block was cut from yet. */
+static char *room, *rest;
 /* Freed blocks of each size, each with the next one. */
 static void *freed[(SMALL_BYTES_MAX + sizeof(mark)) / ALIGNMENT + 2];
-/* The rest of the piece in use. */
-static char *rest, *rest_end;
 
-static bool is_small(const void *memory) {
-    uintptr_t piece = (uintptr_t)memory / PIECE_BYTES;
-    return (ours[piece / 8] >> piece % 8 & 1) != 0;
-}
+static bool is_in_room(const void *memory) { return (size_t)((const char *)memory - room) < ROOM_BYTES; }
 
 static mark size_of(const void *block) { return ((const mark *)block)[-1]; }
 
-static void add_pieces(char *begin, size_t count) {
-    for (uintptr_t piece = (uintptr_t)begin / PIECE_BYTES; count-- > 0; piece++) ours[piece / 8] |= 1 << piece % 8;
-}
-
-/* Pieces that follow each other are one to cut from. */
-static bool more_room(void) {
-    char *piece = aligned_alloc(PIECE_BYTES, PIECE_BYTES);
-    if (piece == NULL) return false;
-    add_pieces(piece, 1);
-    rest = piece;
-    rest_end = piece + PIECE_BYTES;
-    return true;
-}
-
+/* A block of the room; NULL if it is used up. */
 static void *take(size_t size) {
     size_t whole = (size + sizeof(mark) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     void **first = &freed[whole / ALIGNMENT];
@@ -91,7 +73,7 @@ static void *take(size_t size) {
         return block;
     }
     /* A block begins at a multiple of the alignment, and its mark before that. */
-    if ((size_t)(rest_end - rest) < whole + ALIGNMENT && !more_room()) return NULL;
+    if ((size_t)(room + ROOM_BYTES - rest) < whole + ALIGNMENT) return NULL;
     char *block = rest + ALIGNMENT;
     ((mark *)block)[-1] = whole;
     rest += whole;
@@ -99,19 +81,19 @@ static void *take(size_t size) {
 }
 
 static void *allocate(void *libc, size_t size) {
-    if (size > SMALL_BYTES_MAX) return before->malloc(before->ctx, size);
-    return take(size == 0 ? 1 : size);
+    void *block = size > SMALL_BYTES_MAX ? NULL : take(size == 0 ? 1 : size);
+    return block == NULL ? before->malloc(before->ctx, size) : block;
 }
 
 static void *allocate_zeroed(void *libc, size_t count, size_t size) {
     if (count != 0 && size > SMALL_BYTES_MAX / count) return before->calloc(before->ctx, count, size);
     void *block = take(count * size == 0 ? 1 : count * size);
-    return block == NULL ? NULL : memset(block, 0, count * size);
+    return block == NULL ? before->calloc(before->ctx, count, size) : memset(block, 0, count * size);
 }
 
 static void give_back(void *libc, void *memory) {
     if (memory == NULL) return;
-    if (!is_small(memory)) {
+    if (!is_in_room(memory)) {
         before->free(before->ctx, memory);
         return;
     }
@@ -122,7 +104,7 @@ static void give_back(void *libc, void *memory) {
 
 static void *resize(void *libc, void *memory, size_t size) {
     if (memory == NULL) return allocate(libc, size);
-    if (!is_small(memory)) return before->realloc(before->ctx, memory, size);
+    if (!is_in_room(memory)) return before->realloc(before->ctx, memory, size);
     size_t room = size_of(memory) - sizeof(mark);
     if (size <= room && size * 2 >= room) return memory;
     void *moved = allocate(libc, size);
@@ -135,12 +117,10 @@ static void *resize(void *libc, void *memory, size_t size) {
 /* === the end of a deploy === */
 
 void memory_settle(void) {
-    char *room = aligned_alloc(PIECE_BYTES, ROOM_BYTES);
+    room = aligned_alloc(ROOM_ALIGNMENT, ROOM_BYTES);
     if (room == NULL) abort();
     memset(room, 0, ROOM_BYTES);
-    add_pieces(room, ROOM_BYTES / PIECE_BYTES);
     rest = room;
-    rest_end = room + ROOM_BYTES;
     __wrap_free(malloc(HEADROOM_BYTES));
     is_deploy = false;
     PyMemAllocatorEx invocation = {NULL, allocate, allocate_zeroed, resize, give_back};
