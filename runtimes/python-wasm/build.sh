@@ -28,7 +28,8 @@ our_files=(main host native library memory immortal)
 # What clang uses of WebAssembly, and so wasm-opt may.
 wasm_features=(--enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-mutable-globals)
 # Functions of libc that ours stand in for.
-wrapped=(free realloc __wasi_clock_time_get __wasi_clock_res_get __wasi_poll_oneoff __wasi_random_get __wasi_environ_sizes_get)
+wrapped=(free realloc __wasi_clock_time_get __wasi_clock_res_get __wasi_poll_oneoff __wasi_random_get __wasi_environ_sizes_get
+    __wasi_fd_write __wasi_fd_close)
 
 say() { printf '%s\n' "python-wasm: $*"; }
 fail() { printf '%s\n' "python-wasm: $*" >&2; exit 1; }

@@ -11,13 +11,20 @@ from _serverledge_importing import library
 CO_COROUTINE = 0x80
 # Where the data of the time zones are in the library.
 ZONES = "zoneinfo/"
+# What CPython has loaded before it runs a file: no module of a function takes their place. Nor that of the way to other functions.
+LOADED_FIRST = frozenset(("_collections_abc", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath", "serverledge", "stat"))
+
+# What is called at the beginning and at the end of each invocation.
+beginnings, endings = [], []
+# The function's files; the names of their modules that the library has as well, and the library's modules of these names.
+files, shadowed, hidden = None, frozenset(), {}
 
 
 def make():
     builtins.call, builtins.acall, builtins.CallError = serverledge.call, serverledge.acall, serverledge.CallError
     import _thread
     _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
-    library.after.update(asyncio=change_asyncio, subprocess=change_subprocess, socket=change_socket)
+    library.after.update(asyncio=change_asyncio, random=change_random, subprocess=change_subprocess, socket=change_socket)
     library.after.update({"http.client": change_client, "urllib.request": change_opener})
     library.after.update({"zoneinfo._common": change_zones, "zoneinfo._tzpath": change_zone_names})
 
@@ -28,7 +35,12 @@ def no_thread(*arguments, **keywords):
 
 def change_asyncio(module):
     # It puts its event loop in.
-    __import__("_serverledge_async")
+    own("_serverledge_async")
+
+
+def change_random(module):
+    # No two invocations draw the same numbers. The method is that of the library, whatever the name becomes.
+    beginnings.append(module._inst.seed)
 
 
 def change_subprocess(module):
@@ -44,15 +56,15 @@ def change_subprocess(module):
 
 def change_socket(module):
     # It puts its own in.
-    __import__("_serverledge_sockets")
+    own("_serverledge_sockets")
 
 
 def change_client(module):
-    __import__("_serverledge_sockets").rehearse_client(module)
+    own("_serverledge_sockets").rehearse_client(module)
 
 
 def change_opener(module):
-    __import__("_serverledge_sockets").rehearse_opener(module)
+    own("_serverledge_sockets").rehearse_opener(module)
 
 
 def change_zones(module):
@@ -76,7 +88,62 @@ def is_async(function):
 
 
 def renew():
-    """At the beginning of an invocation: no two draw the same numbers."""
-    random = sys.modules.get("random")
-    if random is not None:
-        random.seed()
+    """At the beginning of an invocation."""
+    for begin in beginnings:
+        begin()
+
+
+def finish():
+    """At its end."""
+    for end in endings:
+        end()
+
+
+# === modules of the function that are called like those of the library ===
+
+
+def make_room(given, handler):
+    """From now on a name is that of the function's module, where the library has one as well: as in CPython, which looks into the
+    folder of the file first. But the handler's file has the library's module of its own name."""
+    global files, shadowed
+    files = given
+    tops = {path.removeprefix(root).partition("/")[0].removesuffix(".py") for root in files.roots for path in files.contents}
+    shadowed = frozenset(name for name in tops - LOADED_FIRST - {handler} if is_in_library(name) and files.file_of(name)[0] is not None)
+    hidden.update(take_shadowed())
+    if is_in_library(handler):
+        try:
+            past(__import__, handler)
+        except ImportError:
+            pass
+
+
+def is_in_library(name):
+    return _serverledge.is_package(name) is not None
+
+
+def take_shadowed():
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in shadowed}
+
+
+def own(name):
+    """A module of the runtime, with what it imports of the library."""
+    if shadowed:
+        past(__import__, name)
+    else:
+        __import__(name)
+    return sys.modules.get(name) or hidden[name]
+
+
+def past(function, *arguments):
+    """Calls a function for which the function's own modules of such names are not there."""
+    if files not in sys.meta_path:
+        return function(*arguments)
+    at, theirs = sys.meta_path.index(files), take_shadowed()
+    del sys.meta_path[at]
+    sys.modules.update(hidden)
+    try:
+        return function(*arguments)
+    finally:
+        sys.meta_path.insert(at, files)
+        hidden.update(take_shadowed())
+        sys.modules.update(theirs)

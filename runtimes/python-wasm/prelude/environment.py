@@ -6,28 +6,11 @@ import os
 
 import _serverledge
 
-plain = {}
+environ, environb = os.environ, os.environb
 secrets = frozenset()
 warn = None
-
-# All that leads to a variable, or to all of them.
-METHODS = ("__getitem__", "__setitem__", "__delitem__", "__iter__", "__len__", "__repr__", "__contains__", "__or__", "__ror__", "__ior__",
-           "__eq__", "copy", "setdefault", "get", "items", "keys", "values", "pop", "popitem", "clear", "update")
-
-
-def later(name):
-    def method(self, *arguments, **keywords):
-        renew()
-        return getattr(self, name)(*arguments, **keywords)
-
-    method.__name__ = name
-    return method
-
-
-class Later(os._Environ):
-    """Becomes an ordinary one when it is first used in an invocation."""
-
-    locals().update((name, later(name)) for name in METHODS)
+# Whether the variables of this invocation were asked for.
+is_current = False
 
 
 class SecretMissing(KeyError):
@@ -37,32 +20,43 @@ class SecretMissing(KeyError):
         return f"the secret {self.args[0]} is read while the file is loaded, when no secret is there: read it in the handler"
 
 
-class AtDeploy(os._Environ):
-    """Tells whoever reads a secret that it is too early."""
+class Environment(os._Environ):
+    """All methods look at `_data`. So each of them finds the invocation's variables, also if it was kept at deploy."""
+
+    @property
+    def _data(self):
+        global is_current
+        data = self.__dict__["_data"]
+        if not is_current and _serverledge.invoked():
+            is_current = True
+            # Both have the same data.
+            environ.__dict__["_data"].update(_serverledge.environment())
+        return data
+
+    @_data.setter
+    def _data(self, data):
+        self.__dict__["_data"] = data
 
     def __getitem__(self, name):
-        if name in secrets and self.encodekey(name) not in self._data:
-            warn(name)
-            raise SecretMissing(name)
+        if secrets and not _serverledge.invoked():
+            self._check_there(name)
         return super().__getitem__(name)
+
+    def _check_there(self, name):
+        """Tells whoever reads a secret that it is too early."""
+        text = os.fsdecode(name) if isinstance(name, (str, bytes)) else None
+        if text in secrets and os.fsencode(text) not in self._data:
+            warn(text)
+            raise SecretMissing(text)
 
 
 def begin(variables, names, warn_of_secret):
-    global plain, secrets, warn
-    plain, secrets, warn = variables, names, warn_of_secret
-    os.environ._data.clear()
-    os.environ._data.update((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in plain.items())
-    os.environ.__class__ = AtDeploy
-
-
-def end():
-    os.environ.__class__ = os.environb.__class__ = Later
-
-
-def renew():
-    # Both have the same data.
-    os.environ.__class__ = os.environb.__class__ = os._Environ
-    os.environ._data.update(_serverledge.environment())
+    global secrets, warn
+    secrets, warn = names, warn_of_secret
+    data = environ.__dict__["_data"]
+    data.clear()
+    data.update((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in variables.items())
+    environ.__class__ = environb.__class__ = Environment
 
 
 def context():

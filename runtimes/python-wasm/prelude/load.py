@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import sys
+from gc import collect, freeze
 
 import _serverledge
 import _serverledge_changes as changes
@@ -16,6 +17,7 @@ from _serverledge_files import Files
 from _serverledge_importing import CODE
 from serverledge import from_json, to_ascii_json, to_json
 
+STREAMS = ("stdout", "stderr")
 # After so many the interpreter has learnt it.
 WARM_UP_ROUNDS = 20
 
@@ -37,10 +39,11 @@ class Log(io.RawIOBase):
         return 2
 
 
-def open_streams():
-    def stream():
-        return io.TextIOWrapper(io.BufferedWriter(Log()), "utf-8", "backslashreplace", "\n", line_buffering=True)
+def stream():
+    return io.TextIOWrapper(io.BufferedWriter(Log()), "utf-8", "backslashreplace", "\n", line_buffering=True)
 
+
+def open_streams():
     sys.stdout = sys.__stdout__ = stream()
     sys.stderr = sys.__stderr__ = stream()
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), "utf-8")
@@ -48,10 +51,10 @@ def open_streams():
 
 def flush():
     """What was printed without a line's end. Whoever has put another stream in the place of one knows what it can do."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in STREAMS:
         try:
-            stream.flush()
-        except Exception:
+            getattr(sys, name).flush()
+        except BaseException:
             pass
 
 
@@ -77,22 +80,25 @@ def load(text):
     except BaseException as error:
         flush()
         return (to_ascii_json(errors.describe_load(error, file)).encode(),)
-    told = warnings.end()
-    environment.end()
+    # Destructors and streams may be the user's: the last of their code runs here, and sees what all of it has seen.
+    collect()
     flush()
+    told = warnings.end()
     del text, request, contents, files
     warm_up()
-    gc.collect()
-    gc.freeze()
+    freeze()
     return to_ascii_json({"warnings": told}).encode() if told else None
 
 
 def warm_up():
     """Has the interpreter learn what comes with every invocation: it notes in its code what it has met, and an invocation that
-    meets the same has nothing to write."""
+    meets the same has nothing to write. None of the user's code runs meanwhile."""
     global call, wants_context
-    adapted = call, wants_context
+    adapted, collects = (call, wants_context), gc.isenabled()
+    streams = {name: vars(sys).pop(name) for name in STREAMS if name in vars(sys)}
+    gc.disable()
     try:
+        sys.stdout, sys.stderr = stream(), stream()
         wants_context = True
         for call in (lambda params, context: params), (lambda params, context: {**params, "list": [1, 2.5, None, True, "text"]}):
             for _ in range(WARM_UP_ROUNDS):
@@ -100,6 +106,10 @@ def warm_up():
                 handle("{}")
     finally:
         call, wants_context = adapted
+        del sys.stdout, sys.stderr
+        vars(sys).update(streams)
+        if collects:
+            gc.enable()
 
 
 def content_of(content):
@@ -112,8 +122,9 @@ def content_of(content):
 
 def find(files, file, handler):
     global call, wants_context
+    changes.make_room(files, _serverledge_handler.find(files, file, handler)[0])
     found = _serverledge_handler.load(files, file, handler)
-    call, wants_context = _serverledge_handler.adapt(found)
+    call, wants_context = changes.past(_serverledge_handler.adapt, found)
     for name in later_imports(files):
         try:
             __import__(name)
@@ -122,8 +133,7 @@ def find(files, file, handler):
             pass
     if changes.is_async(found):
         # Its loop comes with the snapshot.
-        import _serverledge_async
-        _serverledge_async.prepare()
+        changes.own("_serverledge_async").prepare()
 
 
 # What modules of the library import when a function of theirs is called, by the word that leads there.
@@ -135,7 +145,7 @@ def later_imports(files):
     found = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None) or ""
-        if not file.startswith(CODE):
+        if file.removeprefix(CODE) not in files.contents:
             continue
         text = files.text(file.removeprefix(CODE))
         found.update(name for word, name in IMPORTED_LATE.items() if word in text)
@@ -143,7 +153,7 @@ def later_imports(files):
             words = line.split(None, 2)[:2]
             if line[:1] in (" ", "\t") and len(words) == 2 and words[0] in ("import", "from"):
                 found.add(words[1].rstrip(",;"))
-    return sorted(name for name in found if _serverledge.is_package(name) is not None)
+    return sorted(name for name in found if changes.is_in_library(name) and files.file_of(name)[0] is None)
 
 
 # === invocations ===
@@ -159,15 +169,23 @@ def handle(text):
             return failed({"error": "TypeError", "message": f"the parameters are not JSON: {error}", "stack": ""})
         result = call(params, environment.context() if wants_context else None)
         if hasattr(type(result), "__await__"):
-            import _serverledge_async
-            result = _serverledge_async.wait_for(result)
+            result = changes.own("_serverledge_async").wait_for(result)
         return written(result)
     except SystemExit as error:
-        return failed(errors.describe_exit(error))
+        return failed(described(errors.describe_exit, error))
     except BaseException as error:
-        return failed(errors.describe(error))
+        return failed(described(errors.describe, error))
     finally:
+        changes.finish()
         flush()
+
+
+def described(describe, error):
+    """An error in words. What it says of itself may be the user's code."""
+    try:
+        return changes.past(describe, error)
+    except BaseException:
+        return {"error": errors.name_of(error), "message": "(the error cannot say what it is)", "stack": ""}
 
 
 def written(result):

@@ -98,3 +98,57 @@ test('a deploy depends on its input only', () => {
   const [one, two] = [new Python(source), new Python(source)];
   assert.ok(one.snapshot.equals(two.snapshot));
 });
+
+// User code that runs when the deploy ends: what it looks at there changes nothing for calls.
+for (const [what, code] of [
+  ['a destructor', 'class A:\n    def __del__(self):\n        look()\na = A()\na.self = a\ndel a'],
+  ['a destructor that leaves another one', 'class A:\n    def __init__(self):\n        self.self = self\n    def __del__(self):\n        look()\n        A()\nA()'],
+  ['a finalizer', 'import weakref\nclass A: pass\na = A()\na.self = a\nweakref.finalize(a, look)\ndel a'],
+  ['the end of a generator', 'def go():\n    me = generator\n    try:\n        yield me\n    finally:\n        look()\ngenerator = go()\nnext(generator)\ndel generator'],
+  ['the collector', 'import gc\ngc.callbacks.append(lambda phase, info: look())'],
+  ['a stream', 'import sys\nclass Out:\n    def write(self, text): return len(text)\n    def flush(self): look()\nsys.stdout = Out()'],
+  ['an encoder', 'import json\nold = json.JSONEncoder.iterencode\ndef iterencode(self, *a, **k):\n    look()\n    return old(self, *a, **k)\njson.JSONEncoder.iterencode = iterencode'],
+]) {
+  test(`secrets are there after ${what} has looked at the environment`, () => {
+    const guest = new Python(
+      `import os\ndef look():\n    os.environ.get("PLAIN")\n    os.environ.get("KEY")\n    os.environb.get(b"KEY")\n${code}\ndef handler(p):\n    return [os.environ.get("KEY"), os.environ.get("PLAIN"), os.environb.get(b"KEY").decode()]`,
+      { secrets: ['KEY'], deployEnv: { PLAIN: 'p' }, env: { PLAIN: 'q', KEY: 's' } },
+    );
+    assert.equal(guest.error, undefined, JSON.stringify(guest.error));
+    for (let call = 0; call < 2; call++) assert.deepEqual(guest.call().result, ['s', 'q', 's']);
+  });
+}
+
+test('what runs when the deploy ends is told like all else', () => {
+  const guest = new Python('import time\nclass A:\n    def __del__(self):\n        time.time()\na = A()\na.self = a\ndel a\ndef handler(p): pass');
+  assert.equal(guest.warnings.length, 1);
+  assert.match(guest.warnings[0], /^main\.py:4: the clock is read/);
+});
+
+for (const [what, kept, code] of [
+  ['the object', 'os.environ', 'kept["KEY"]'],
+  ['a method', 'os.environ.__getitem__', 'kept("KEY")'],
+  ['another method', 'os.environ.get', 'kept("KEY")'],
+  ['a view', 'os.environ.items()', 'dict(kept)["KEY"]'],
+  ['the length', 'os.environ.__len__', 'kept() == 1 and "s"'],
+  ['the bytes', 'os.environb.__getitem__', 'kept(b"KEY").decode()'],
+  ['os.getenv', 'os.getenv', 'kept("KEY")'],
+]) {
+  test(`an environment that was kept at deploy has the secrets: ${what}`, () => {
+    assert.equal(result(`import os\nkept = ${kept}\ndef handler(p):\n    return ${code}`, {}, { secrets: ['KEY'], env: { KEY: 's' } }), 's');
+  });
+}
+
+test('an environment of one’s own takes the place of os.environ', () => {
+  assert.equal(result('import os\nos.environ = {"KEY": "own"}\ndef handler(p):\n    return os.getenv("KEY")', {}, { secrets: ['KEY'], env: { KEY: 's' } }), 'own');
+});
+
+test('garbage that was collected at deploy is not in the snapshot, and the collector is as it was', () => {
+  assert.deepEqual(result('import gc\ngc.disable()\ndef handler(p):\n    return [gc.isenabled(), gc.get_threshold()[0] > 0]'), [false, true]);
+  assert.deepEqual(result('import gc\ndef handler(p):\n    return [gc.isenabled(), gc.collect()]'), [true, 0]);
+});
+
+test('random.seed of one’s own is not called', () => {
+  const guest = new Python('import random\nrandom.seed = lambda *a: 1 / 0\ndef handler(p):\n    return random.random()');
+  assert.notEqual(guest.call().result, guest.call().result);
+});
