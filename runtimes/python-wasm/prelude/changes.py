@@ -64,7 +64,9 @@ def change_client(module):
 
 
 def change_opener(module):
-    own("_serverledge_sockets").rehearse_opener(module)
+    sockets = own("_serverledge_sockets")
+    sockets.change_opener(module)
+    sockets.rehearse_opener(module)
 
 
 def change_zones(module):

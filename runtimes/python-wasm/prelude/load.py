@@ -86,6 +86,8 @@ def load(text):
     told = warnings.end()
     del text, request, contents, files
     warm_up()
+    # Without the interpreter's lists of freed objects, which lie in many places.
+    collect()
     freeze()
     return to_ascii_json({"warnings": told}).encode() if told else None
 

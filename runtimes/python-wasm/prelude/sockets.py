@@ -1,57 +1,47 @@
 """Sockets through which only HTTP goes. The bytes of a request are collected and read. The node sends it, with TLS where that is
-asked for, and the response is there as a whole. So `http.client`, and all that is made of it, is as it was."""
+asked for, and the response is there as a whole. So `http.client`, and all that is made of it, is as it was.
+
+A request is sent when its response is read, with the timeout that the socket has then: clients set one for connections first,
+and that for responses after they have written the request. One whose response nobody reads is sent when the socket is closed,
+or at the end of the call."""
 
 import errno
 import json
+import operator
 import re
 import socket as library
 import sys
 
+import _serverledge_changes as changes
 from _serverledge import invoked, send
-from _serverledge_errors import OTHER_RUNTIME
+from _serverledge_request import ONLY_HTTP, Request, fault
 
 LENGTH_BYTES = 4
-HEAD_BYTES_MAX = 64 * 1024
-# The longest request that the node takes, with its head.
-REQUEST_BYTES_MAX = 6 << 20
 HTTP_PORT, HTTPS_PORT = 80, 443
-ONLY_HTTP = f"only HTTP goes out of the runtime python-wasm, by urllib.request, http.client, requests and the like: {OTHER_RUNTIME}"
-NO_PROXY = "the runtime python-wasm sends no requests through a proxy: the node sends them itself"
+PORT_MAX = 65535
+# Longer ones are no time to CPython either: its times are nanoseconds in 63 bits.
+TIMEOUT_SECONDS_MAX = 9e9
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+NAME_OR_ADDRESS = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
-REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]")
-METHOD_BEGUN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}(?: |$)")
-# Of the connection, which is the node's.
-HEADERS_LEFT_OUT = frozenset(("host", "connection", "keep-alive", "proxy-connection", "transfer-encoding"))
 # What is told of a response's body is told anew.
 ANSWERED_LEFT_OUT = frozenset(("connection", "keep-alive", "transfer-encoding"))
 WITHOUT_BODY = frozenset((204, 304))
 
-# The kinds of errors by their codes; those of no other are EIO.
-ERRNO = {
-    "outbound_not_granted": errno.EACCES,
-    "outbound_host_not_allowed": errno.EACCES,
-    "outbound_secret_refused": errno.EACCES,
-    "outbound_address_refused": errno.EACCES,
-    "not_running": errno.EPERM,
-    "outbound_unreachable": errno.ECONNREFUSED,
-    "outbound_broken": errno.ECONNRESET,
-    "outbound_timeout": errno.ETIMEDOUT,
-    "outbound_url_invalid": errno.EINVAL,
-    "outbound_request_invalid": errno.EINVAL,
-    "outbound_request_too_large": errno.EMSGSIZE,
-    "outbound_response_too_large": errno.EMSGSIZE,
-}
-
-
-def fault(code, message):
-    """An OSError of the fitting kind, such as PermissionError or TimeoutError. Its `code` is stable; the message is for people."""
-    error = OSError(ERRNO.get(code, errno.EIO), message)
-    error.code = code
-    return error
+# Sockets with a whole request that was not sent yet, in the order in which the requests were written.
+unsent = []
 
 
 def refuse(*arguments, **keywords):
     raise OSError(errno.ENOTSUP, ONLY_HTTP)
+
+
+def send_unsent():
+    for each in list(unsent):
+        each._send_unread()
+
+
+changes.endings.append(send_unsent)
 
 
 class socket(library.socket):
@@ -61,11 +51,14 @@ class socket(library.socket):
         if fileno is not None or type not in (-1, library.SOCK_STREAM) or family not in (-1, library.AF_INET, library.AF_INET6):
             refuse()
         self._io_refs, self._closed = 0, False
-        self._address = None
+        # `_closed` is also set while files of the socket are open, which go on.
+        self._is_open = True
+        self._is_shut = False
+        self._address = self._host = None
         self._is_https = False
         self._timeout = library.getdefaulttimeout()
         # What was written; None once it was sent.
-        self._request = bytearray()
+        self._request = Request()
         # What can still be read, or the error that there is in its place.
         self._response, self._error = [], None
 
@@ -75,15 +68,21 @@ class socket(library.socket):
         return f"<socket.socket{' [closed]' if self._closed else ''}, {self._address}>"
 
     def connect(self, address):
-        if not isinstance(address, tuple):
+        if not isinstance(address, tuple) or len(address) < 2:
             refuse()
+        self._check_open()
+        if self._address is not None:
+            raise OSError(errno.EISCONN, "the socket is connected already")
+        host = host_of(*address[:2])
         if not invoked():
             raise fault("not_running", "no request can be sent while the file is loaded: send it in the handler")
-        self._address = address
+        self._address, self._host = address, host
 
     def connect_ex(self, address):
         try:
             self.connect(address)
+        except library.gaierror:
+            raise
         except OSError as error:
             return error.errno
         return 0
@@ -91,7 +90,16 @@ class socket(library.socket):
     def bind(self, address):
         refuse()
 
-    listen = accept = recvfrom = recvfrom_into = sendto = dup = bind
+    listen = accept = recvfrom = recvfrom_into = recvmsg = recvmsg_into = sendto = dup = bind
+
+    def _check_open(self):
+        if not self._is_open:
+            raise OSError(errno.EBADF, "the socket is closed")
+
+    def _check_connected(self):
+        self._check_open()
+        if self._address is None:
+            raise OSError(errno.ENOTCONN, "the socket is not connected")
 
     # === what is written ===
 
@@ -99,89 +107,127 @@ class socket(library.socket):
         self.send(data)
 
     def send(self, data, flags=0):
-        if self._closed or self._address is None:
-            raise OSError(errno.ENOTCONN, "the socket is not connected")
-        if self._request is None:
-            raise BrokenPipeError(errno.EPIPE, "the request was sent, and its response ends the connection")
-        with memoryview(data) as view, view.cast("B") as view:
-            self._request += view
-            length = len(view)
-        if len(self._request) > REQUEST_BYTES_MAX + HEAD_BYTES_MAX:
-            raise self._fail(fault("outbound_request_too_large", f"a request may have {REQUEST_BYTES_MAX} bytes"))
+        self._check_connected()
+        if self._is_shut or self._request is None:
+            raise BrokenPipeError(errno.EPIPE, "nothing more can be written: the request was sent, or refused, or the socket was shut down")
+        if type(data) is not bytes:
+            data = memoryview(data).tobytes()
         try:
-            whole = whole_request(self._request)
+            self._request.write(data)
         except OSError as error:
-            raise self._fail(error)
-        if whole is not None:
-            self._request = None
-            self._deliver(*whole)
-        return length
+            self._forget_request()
+            self._error = error
+            raise
+        if self._request.is_complete and self not in unsent:
+            unsent.append(self)
+        return len(data)
 
-    def _fail(self, error):
-        self._request, self._error = None, error
-        return error
+    def sendmsg(self, buffers, ancdata=(), flags=0, address=None):
+        if ancdata or address is not None:
+            refuse()
+        return self.send(b"".join(buffers))
 
-    def _deliver(self, method, target, headers, body):
-        head = {"method": method, "url": self._origin() + target, "headers": headers}
+    def _forget_request(self):
+        request, self._request = self._request, None
+        if self in unsent:
+            unsent.remove(self)
+        return request
+
+    def _deliver(self):
+        request = self._forget_request()
+        head = {"method": request.method, "url": self._origin() + request.target, "headers": request.headers}
         if self._timeout:
-            head["timeout_ms"] = max(1, int(self._timeout * 1000))
+            head["timeout_ms"] = max(1, round(self._timeout * 1000))
         head = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
-        answer, is_error = send(b"%s%s%s" % (len(head).to_bytes(LENGTH_BYTES, "little"), head, body))
+        answer, is_error = send(b"%s%s%s" % (len(head).to_bytes(LENGTH_BYTES, "little"), head, request.body))
         if is_error:
             told = json.loads(answer)
             self._error = fault(told.get("error", "internal"), told.get("message", ""))
-            # That nobody answered in time is noticed by whoever waits for the answer.
-            if not isinstance(self._error, TimeoutError):
-                raise self._error
             return
         end = LENGTH_BYTES + int.from_bytes(answer[:LENGTH_BYTES], "little")
-        body = memoryview(answer)[end:]
-        head = response_head(json.loads(answer[LENGTH_BYTES:end]), method, len(body))
-        self._response = [memoryview(head), body]
+        head = json.loads(answer[LENGTH_BYTES:end])
+        has_body = request.method != "HEAD" and head["status"] not in WITHOUT_BODY
+        body = memoryview(answer)[end:] if has_body else memoryview(b"")
+        self._response = [memoryview(response_head(head, has_body, len(body))), body]
+
+    def _send_unread(self):
+        """Sends a request whose response nobody reads."""
+        if self in unsent:
+            self._deliver()
+            self._response = []
 
     def _origin(self):
-        host, port = self._address[:2]
-        if isinstance(host, bytes):
-            host = host.decode()
-        if not host.isascii():
-            host = host.encode("idna").decode()
-        shown = f"[{host}]" if ":" in host else host
+        port = self._address[1]
+        shown = f"[{self._host}]" if ":" in self._host else self._host
         scheme, usual = ("https", HTTPS_PORT) if self._is_https else ("http", HTTP_PORT)
         return f"{scheme}://{shown}" if port == usual else f"{scheme}://{shown}:{port}"
 
     # === what is read ===
 
     def recv(self, size, flags=0):
-        parts = self._response
-        while parts and not parts[0]:
-            del parts[0]
-        if not parts:
-            self._check_ended()
-            return b""
-        found = bytes(parts[0][:size])
-        if not flags & library.MSG_PEEK:
-            parts[0] = parts[0][size:]
-        return found
+        if size < 0:
+            raise ValueError("negative buffersize in recv")
+        return b"".join(self._take(size, flags))
 
     def recv_into(self, buffer, size=0, flags=0):
+        if size < 0:
+            raise ValueError("negative buffersize in recv_into")
         with memoryview(buffer) as view, view.cast("B") as view:
-            found = self.recv(size or len(view), flags)
-            view[:len(found)] = found
-        return len(found)
+            if size > len(view):
+                raise ValueError("buffer too small for requested bytes")
+            at = 0
+            for part in self._take(size or len(view), flags):
+                view[at:at + len(part)] = part
+                at += len(part)
+        return at
 
-    def _check_ended(self):
+    def _take(self, size, flags):
+        """As much of the response as there is, up to this size, in parts."""
+        self._check_connected()
+        if size > 0 and not self._response:
+            self._await()
+        parts, left, rest = [], size, []
+        for part in self._response:
+            parts.append(part[:left])
+            if len(part) > left:
+                rest.append(part[left:])
+            left -= len(parts[-1])
+        if not flags & library.MSG_PEEK:
+            self._response = rest
+        return parts
+
+    def _await(self):
+        """Sends the request, now that its response is asked for."""
+        request = self._request
+        if request is not None and request.is_complete:
+            self._deliver()
         if self._error is not None:
             raise self._error
-        if self._request is not None:
+        if request is None or request.is_complete:
+            return
+        if request.awaits_continue:
+            request.awaits_continue = False
+            self._response = [memoryview(CONTINUE)]
+        elif self._timeout == 0.0 and not request.is_begun:
+            raise BlockingIOError(errno.EAGAIN, "there is nothing to read")
+        else:
             # Whoever waits before there is a request speaks something else.
-            raise OSError(errno.ENOTSUP, "the request is not complete" if self._request else ONLY_HTTP)
+            raise OSError(errno.ENOTSUP, request.missing())
 
     # === what an ordinary one has as well ===
 
     def settimeout(self, timeout):
-        self._timeout = None if timeout is None else float(timeout)
-        if timeout is not None and self._timeout < 0:
+        if timeout is None:
+            self._timeout = None
+            return
+        seconds = timeout if isinstance(timeout, float) else float(operator.index(timeout))
+        if seconds != seconds:
+            raise ValueError("Invalid value NaN (not a number)")
+        if seconds < 0:
             raise ValueError("Timeout value out of range")
+        if seconds > TIMEOUT_SECONDS_MAX:
+            raise OverflowError("timeout doesn't fit into C timeval")
+        self._timeout = seconds
 
     def gettimeout(self):
         return self._timeout
@@ -201,8 +247,7 @@ class socket(library.socket):
         return 0
 
     def getpeername(self):
-        if self._address is None:
-            raise OSError(errno.ENOTCONN, "the socket is not connected")
+        self._check_connected()
         return self._address
 
     def getsockname(self):
@@ -211,94 +256,32 @@ class socket(library.socket):
     def fileno(self):
         return -1
 
-    detach = fileno
+    def detach(self):
+        """There is no number by which it could go on."""
+        self._closed = True
+        self._real_close()
+        return -1
 
     def shutdown(self, how):
-        pass
+        self._check_connected()
+        if how != library.SHUT_RD:
+            self._is_shut = True
+        if how != library.SHUT_WR:
+            self._send_unread()
+            self._forget_request()
+            self._response = []
 
     def _real_close(self, *arguments):
-        self._closed = True
-        self._response = []
+        self._send_unread()
+        self._is_open = False
+        self._response, self._request = [], None
 
 
 # === HTTP ===
 
 
-def whole_request(written):
-    """(method, target, headers, body) once all of a request was written; None before that."""
-    end = written.find(b"\r\n\r\n")
-    line = bytes(written[:HEAD_BYTES_MAX].partition(b"\r\n")[0])
-    if end < 0:
-        if not METHOD_BEGUN.match(line) or (len(line) < len(written) and not REQUEST_LINE.fullmatch(line)):
-            refuse()
-        if len(written) > HEAD_BYTES_MAX:
-            raise fault("outbound_request_too_large", f"the head of a request may have {HEAD_BYTES_MAX} bytes")
-        return None
-    found = REQUEST_LINE.fullmatch(line)
-    if found is None:
-        refuse()
-    method, target = (part.decode("latin-1") for part in found.groups())
-    if method == "CONNECT" or not target.startswith("/"):
-        raise fault("outbound_request_invalid", NO_PROXY)
-    headers = headers_of(written[len(line) + 2:end].decode("latin-1"))
-    values = {name.lower(): value.strip() for name, value in headers}
-    body = memoryview(written)[end + 4:]
-    if values.get("transfer-encoding", "").lower() == "chunked":
-        whole = unchunked(body)
-    else:
-        whole = of_length(body, values.get("content-length", "0"))
-    body.release()
-    if whole is None:
-        return None
-    return method, target, [pair for pair in headers if pair[0].lower() not in HEADERS_LEFT_OUT], whole
-
-
-def headers_of(text):
-    headers = []
-    for line in text.split("\r\n") if text else ():
-        if line[:1] in (" ", "\t") and headers:
-            headers[-1][1] += " " + line.strip()
-            continue
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise fault("outbound_request_invalid", f"{line[:100]!r} is no header")
-        headers.append([name, value.strip(" \t")])
-    return headers
-
-
-def of_length(body, said):
-    if not said.isdecimal():
-        raise fault("outbound_request_invalid", f"{said[:100]!r} is no length of a body")
-    return bytes(body[:int(said)]) if len(body) >= int(said) else None
-
-
-def unchunked(body):
-    """A body that was written in chunks (RFC 9112, 7.1), without its trailers; None if its end is not there."""
-    if body[-4:] != b"\r\n\r\n":
-        return None
-    written, whole, at = bytes(body), [], 0
-    while True:
-        end = written.find(b"\r\n", at)
-        if end < 0:
-            return None
-        size = written[at:end].partition(b";")[0].strip()
-        try:
-            length = int(size, 16)
-        except ValueError:
-            raise fault("outbound_request_invalid", f"{size[:100]!r} is no length of a chunk") from None
-        at = end + 2
-        if length == 0:
-            is_ended = written.startswith(b"\r\n", at) or written.find(b"\r\n\r\n", at) >= 0
-            return b"".join(whole) if is_ended else None
-        if len(written) < at + length + 2:
-            return None
-        whole.append(written[at:at + length])
-        at += length + 2
-
-
-def response_head(head, method, length):
+def response_head(head, has_body, length):
     status = head["status"]
-    has_body = method != "HEAD" and status not in WITHOUT_BODY
     lines = [f"HTTP/1.1 {status} {phrase_of(status)}"]
     for name, value in head["headers"]:
         lower = name.lower()
@@ -312,11 +295,18 @@ def response_head(head, method, length):
 
 def phrase_of(status):
     """HTTP/2 has no such words, so they are those of the status."""
-    http = sys.modules.get("http")
-    try:
-        return http.HTTPStatus(status).phrase
-    except (AttributeError, ValueError):
-        return ""
+    return getattr(sys.modules.get("http.client"), "responses", {}).get(status, "")
+
+
+def host_of(host, port):
+    """The name or the address in the form that URLs have."""
+    if not 0 <= operator.index(port) <= PORT_MAX:
+        raise OverflowError(f"connect(): port must be 0-{PORT_MAX}.")
+    host = (host.decode("ascii") if isinstance(host, (bytes, bytearray)) else host) or "localhost"
+    name = host if host.isascii() else host.encode("idna").decode()
+    if not NAME_OR_ADDRESS.fullmatch(name):
+        raise library.gaierror(library.EAI_NONAME, f"{host!r} is no name of a host, and no address")
+    return name
 
 
 # === the module socket ===
@@ -324,15 +314,35 @@ def phrase_of(status):
 
 def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
     """The name itself: its addresses are the node's matter."""
-    if isinstance(port, str):
-        port = {"http": HTTP_PORT, "https": HTTPS_PORT}.get(port) or int(port)
-    return [(library.AF_INET, library.SOCK_STREAM, library.IPPROTO_TCP, "", (host or "localhost", port))]
+    if isinstance(port, (str, bytes)):
+        port = port.decode("ascii") if isinstance(port, bytes) else port
+        port = {"http": HTTP_PORT, "https": HTTPS_PORT}.get(port, port)
+        if isinstance(port, str) and not (port.isascii() and port.isdecimal()):
+            raise library.gaierror(library.EAI_SERVICE, f"{port!r} is no name of a service that there is")
+    if type not in (0, library.SOCK_STREAM):
+        refuse()
+    return [(library.AF_INET, library.SOCK_STREAM, library.IPPROTO_TCP, "", (host or "localhost", int(port or 0)))]
 
 
 library.socket = library.SocketType = socket
 library.getaddrinfo = getaddrinfo
 for each in ("create_server", "fromfd", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo", "socketpair"):
     setattr(library, each, refuse)
+
+
+def change_opener(request):
+    """An opener tells by a URLError that there is no connection. Here that comes out when the response is awaited."""
+    open_connection = request.AbstractHTTPHandler.do_open
+
+    def do_open(self, http_class, req, **http_conn_args):
+        try:
+            return open_connection(self, http_class, req, **http_conn_args)
+        except OSError as error:
+            if isinstance(getattr(error, "code", None), str) and not isinstance(error, (TimeoutError, request.URLError)):
+                raise request.URLError(error) from error
+            raise
+
+    request.AbstractHTTPHandler.do_open = do_open
 
 
 # === deploy ===
