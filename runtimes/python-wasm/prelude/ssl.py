@@ -15,7 +15,8 @@ HAS_SNI = HAS_ALPN = HAS_ECDH = HAS_NEVER_CHECK_COMMON_NAME = HAS_TLSv1_2 = HAS_
 HAS_NPN = HAS_SSLv2 = HAS_SSLv3 = HAS_TLSv1 = HAS_TLSv1_1 = HAS_PSK = False
 CHANNEL_BINDING_TYPES = []
 
-ALWAYS_CHECKED = "the node checks all certificates with the roots of its system"
+ALWAYS_CHECKED = "the node checks all certificates and names of hosts with the roots of its system"
+VERSIONS = "the node speaks TLS 1.2 and 1.3, and chooses itself"
 UNSEEN = "the runtime python-wasm sees no certificates: the node checks them"
 NO_TLS = "the runtime python-wasm has no TLS of its own, only requests by https"
 OTHER_RUNTIME = "deploy the function with the runtime python, which has TLS of its own"
@@ -129,8 +130,38 @@ CertificateError = SSLCertVerificationError
 socket_error = OSError
 
 
-def refuse(why):
-    raise SSLError(errno.ENOTSUP, f"{why}: {OTHER_RUNTIME}")
+def refuse(why, setting=None):
+    raise SSLError(errno.ENOTSUP, f"{setting} has no effect here, since {why}: {OTHER_RUNTIME}" if setting else f"{why}: {OTHER_RUNTIME}")
+
+
+# === ciphers ===
+
+# The suites of TLS 1.2 that the node offers, with OpenSSL's words for kinds of ciphers that they belong to.
+KINDS = frozenset(("ALL", "DEFAULT", "HIGH", "TLSv1.2", "ECDH", "ECDHE", "EECDH", "kECDHE", "kEECDH"))
+SUITES = {
+    f"ECDHE-{key}-{cipher}": KINDS | kinds | keys | {f"ECDHE-{key}-{cipher}"}
+    for key, keys in (("RSA", {"aRSA"}), ("ECDSA", {"ECDSA", "aECDSA"}))
+    for cipher, kinds in (("AES128-GCM-SHA256", {"AES", "AESGCM", "AES128"}), ("AES256-GCM-SHA384", {"AES", "AESGCM", "AES256"}),
+                          ("CHACHA20-POLY1305", {"CHACHA20"}))
+}
+SECURITY_LEVEL = 2
+
+
+def allows_all(ciphers):
+    """Whether a list in OpenSSL's form has all suites that the node offers. It may have others, which the node never uses."""
+    allowed, excluded = set(), set()
+    for item in ciphers.replace("@", ":@").replace(",", ":").replace(" ", ":").split(":"):
+        if item.startswith("@SECLEVEL=") and not (item[10:].isdecimal() and int(item[10:]) <= SECURITY_LEVEL):
+            return False
+        words = item.lstrip("!-+").split("+")
+        matching = {name for name, kinds in SUITES.items() if kinds.issuperset(words)}
+        if item.startswith("!"):
+            excluded |= matching
+        elif item.startswith("-"):
+            allowed -= matching
+        elif not item.startswith("+"):
+            allowed |= matching
+    return len(allowed - excluded) == len(SUITES)
 
 
 # === contexts ===
@@ -142,6 +173,19 @@ class SSLSocket(socket.socket):
     context = server_hostname = _sslobj = None
     server_side = session = session_reused = False
 
+    def connect(self, address):
+        super().connect(address)
+        try:
+            self._check_name()
+        except SSLError:
+            self.close()
+            raise
+
+    def _check_name(self):
+        host = plain(self._host)
+        if self.server_hostname and plain(self.server_hostname) != host:
+            refuse(f"the request goes to {host}, whose certificate the node checks, and not that of {self.server_hostname}")
+
     def getpeercert(self, binary_form=False):
         refuse(UNSEEN)
 
@@ -151,7 +195,7 @@ class SSLSocket(socket.socket):
         pass
 
     def selected_alpn_protocol(self):
-        return "http/1.1"
+        return "http/1.1" if self.context._has_alpn else None
 
     def nothing(self):
         return None
@@ -183,20 +227,38 @@ class SSLSession(MemoryBIO):
     pass
 
 
+def setting(name, why):
+    """A setting that can only be left alone."""
+
+    def set_it(self, value):
+        if value is not None:
+            refuse(why, name)
+
+    return property(lambda self: None, set_it)
+
+
 class SSLContext:
+    """Settings for connections. Those that the node follows anyway, or that ask for less than it does, are taken."""
+
     sslsocket_class, sslobject_class = SSLSocket, SSLObject
+    security_level, num_tickets = SECURITY_LEVEL, 2
+    # They are about certificates of clients, which there are none of, and about names that certificates no longer have.
+    post_handshake_auth = hostname_checks_common_name = False
 
     def __init__(self, protocol=None):
         self.protocol = _SSLMethod.PROTOCOL_TLS if protocol is None else _SSLMethod(protocol)
+        if self.protocol in (_SSLMethod.PROTOCOL_TLSv1, _SSLMethod.PROTOCOL_TLSv1_1, _SSLMethod.PROTOCOL_TLSv1_2):
+            refuse(VERSIONS, self.protocol.name)
         is_client = self.protocol is _SSLMethod.PROTOCOL_TLS_CLIENT
         self._verify_mode = VerifyMode.CERT_REQUIRED if is_client else VerifyMode.CERT_NONE
         self._check_hostname = is_client
-        self.options = Options.OP_ALL | Options.OP_NO_SSLv3 | Options.OP_NO_COMPRESSION
-        self.verify_flags = VerifyFlags.VERIFY_X509_TRUSTED_FIRST
-        self.minimum_version, self.maximum_version = TLSVersion.TLSv1_2, TLSVersion.MAXIMUM_SUPPORTED
-        self.post_handshake_auth = self.hostname_checks_common_name = False
-        self.keylog_filename = self.sni_callback = None
-        self.security_level, self.num_tickets = 2, 2
+        # Whether somebody has switched that off, and it is not merely the protocol's default.
+        self._is_unnamed = self._has_alpn = False
+        self._options = Options.OP_ALL | Options.OP_NO_SSLv3 | Options.OP_NO_COMPRESSION
+        self._verify_flags = VerifyFlags.VERIFY_X509_TRUSTED_FIRST
+        self._minimum_version, self._maximum_version = TLSVersion.TLSv1_2, TLSVersion.MAXIMUM_SUPPORTED
+
+    # === what is checked ===
 
     @property
     def verify_mode(self):
@@ -215,14 +277,108 @@ class SSLContext:
 
     @check_hostname.setter
     def check_hostname(self, is_checked):
-        self._check_hostname = bool(is_checked)
+        self._check_hostname, self._is_unnamed = bool(is_checked), not is_checked
         if is_checked and self._verify_mode is VerifyMode.CERT_NONE:
             self._verify_mode = VerifyMode.CERT_REQUIRED
 
-    def nothing(self, *arguments, **keywords):
-        pass
+    @property
+    def verify_flags(self):
+        return self._verify_flags
 
-    set_ciphers = set_alpn_protocols = set_npn_protocols = set_ecdh_curve = load_default_certs = set_default_verify_paths = nothing
+    @verify_flags.setter
+    def verify_flags(self, flags):
+        flags = VerifyFlags(flags)
+        if flags & VerifyFlags.VERIFY_CRL_CHECK_CHAIN:
+            # The flag for all certificates of a chain is that for the last one and another bit.
+            name = "CHAIN" if VerifyFlags.VERIFY_CRL_CHECK_CHAIN in flags else "LEAF"
+            refuse("the node knows no lists of certificates that were withdrawn", f"verify_flags VERIFY_CRL_CHECK_{name}")
+        self._verify_flags = flags
+
+    def load_verify_locations(self, cafile=None, capath=None, cadata=None):
+        if cafile is None and capath is None and cadata is None:
+            raise TypeError("cafile, capath and cadata cannot be all omitted")
+        if cadata or capath or not is_certifi(cafile):
+            refuse(f"{ALWAYS_CHECKED}, and with no others", "load_verify_locations")
+
+    def load_default_certs(self, purpose=None):
+        for name in "SSL_CERT_FILE", "SSL_CERT_DIR":
+            path = os.environ.get(name)
+            if path and not is_certifi(path):
+                refuse(f"{ALWAYS_CHECKED}, and with no others", f"the variable {name}")
+
+    set_default_verify_paths = load_default_certs
+
+    def load_cert_chain(self, certfile, keyfile=None, password=None):
+        refuse("the node connects without a certificate of the function's own", "load_cert_chain")
+
+    # === how TLS is spoken ===
+
+    @property
+    def options(self):
+        return self._options
+
+    @options.setter
+    def options(self, options):
+        options = Options(options)
+        for each in Options.OP_NO_TLSv1_2, Options.OP_NO_TLSv1_3:
+            if each in options:
+                refuse(VERSIONS, f"options {each.name}")
+        self._options = options
+
+    @property
+    def minimum_version(self):
+        return self._minimum_version
+
+    @minimum_version.setter
+    def minimum_version(self, version):
+        version = TLSVersion(version)
+        if version in (TLSVersion.TLSv1_3, TLSVersion.MAXIMUM_SUPPORTED):
+            refuse(VERSIONS, f"minimum_version = {version.name}")
+        self._minimum_version = version
+
+    @property
+    def maximum_version(self):
+        return self._maximum_version
+
+    @maximum_version.setter
+    def maximum_version(self, version):
+        version = TLSVersion(version)
+        if version not in (TLSVersion.TLSv1_3, TLSVersion.MAXIMUM_SUPPORTED):
+            refuse(VERSIONS, f"maximum_version = {version.name}")
+        self._maximum_version = version
+
+    def set_ciphers(self, ciphers):
+        if not allows_all(ciphers):
+            refuse(f"the node chooses among {', '.join(SUITES)} and the ciphers of TLS 1.3", f"set_ciphers({ciphers!r})")
+
+    def set_alpn_protocols(self, protocols):
+        protocols = list(protocols)
+        if "http/1.1" not in protocols:
+            refuse("a connection of the function speaks HTTP/1.1", f"set_alpn_protocols({protocols!r})")
+        self._has_alpn = True
+
+    keylog_filename = setting("keylog_filename", "the node keeps the keys of its connections to itself")
+    sni_callback = setting("sni_callback", "the function is no server")
+
+    def set_servername_callback(self, callback):
+        refuse("the function is no server", "set_servername_callback")
+
+    def set_ecdh_curve(self, name):
+        refuse("the node chooses the curve", "set_ecdh_curve")
+
+    def set_npn_protocols(self, protocols):
+        refuse("no such protocols are agreed on", "set_npn_protocols")
+
+    def load_dh_params(self, path):
+        refuse("the node takes no parameters for keys", "load_dh_params")
+
+    def set_psk_client_callback(self, callback):
+        refuse("the node checks certificates, and knows no shared keys", "set_psk_client_callback")
+
+    def set_psk_server_callback(self, callback, identity_hint=None):
+        refuse("the function is no server", "set_psk_server_callback")
+
+    # === what is there ===
 
     def get_ciphers(self):
         return []
@@ -235,33 +391,34 @@ class SSLContext:
 
     session_stats = cert_store_stats
 
-    def load_verify_locations(self, cafile=None, capath=None, cadata=None):
-        if cafile is None and capath is None and cadata is None:
-            raise TypeError("cafile, capath and cadata cannot be all omitted")
-        # The roots of certifi are those that systems have.
-        if cadata or capath or os.path.basename(os.path.dirname(os.fsdecode(cafile))) != "certifi":
-            refuse(f"{ALWAYS_CHECKED}, and with no others")
-
-    def load_cert_chain(self, certfile, keyfile=None, password=None):
-        refuse("the node connects without a certificate of the function's own")
-
     def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, suppress_ragged_eofs=True, server_hostname=None,
                     session=None):
-        if server_side or isinstance(sock, SSLSocket) or not isinstance(sock, socket.socket):
+        if server_side or isinstance(sock, SSLSocket) or not isinstance(sock, socket.socket) or sock._request is None or sock._request.is_begun:
             refuse(NO_TLS)
         if self._verify_mode is VerifyMode.CERT_NONE:
-            refuse(f"{ALWAYS_CHECKED}, and that cannot be switched off")
+            refuse(f"{ALWAYS_CHECKED}, and that cannot be switched off", "verify_mode = CERT_NONE")
+        if self._is_unnamed:
+            refuse(f"{ALWAYS_CHECKED}, and that cannot be switched off", "check_hostname = False")
         if self._check_hostname and not server_hostname:
             raise ValueError("check_hostname requires server_hostname")
-        host = plain(sock.getpeername()[0])
-        if server_hostname and plain(server_hostname) != host:
-            refuse(f"the request goes to {host}, whose certificate the node checks, and not that of {server_hostname}")
+        before = sock.__class__
         sock.__class__ = self.sslsocket_class
         sock._is_https, sock.context, sock.server_hostname = True, self, server_hostname
+        if sock._host is not None:
+            try:
+                sock._check_name()
+            except SSLError:
+                sock.__class__, sock._is_https = before, False
+                raise
         return sock
 
     def wrap_bio(self, *arguments, **keywords):
         refuse(NO_TLS)
+
+
+def is_certifi(path):
+    """Whether a file is that of the roots that systems have, as the package certifi brings them."""
+    return os.path.basename(os.path.dirname(os.fsdecode(path))) == "certifi"
 
 
 def plain(host):
@@ -277,6 +434,8 @@ def create_default_context(purpose=Purpose.SERVER_AUTH, *, cafile=None, capath=N
     context.verify_flags |= VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | VerifyFlags.VERIFY_X509_STRICT
     if cafile or capath or cadata:
         context.load_verify_locations(cafile, capath, cadata)
+    elif is_client:
+        context.load_default_certs()
     return context
 
 
