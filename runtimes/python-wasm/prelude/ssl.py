@@ -5,6 +5,7 @@ import enum
 import errno
 import os
 import socket
+import sys
 from collections import namedtuple
 
 # The beginning is looked at by packages that need a version.
@@ -17,6 +18,8 @@ CHANNEL_BINDING_TYPES = []
 
 ALWAYS_CHECKED = "the node checks all certificates and names of hosts with the roots of its system"
 VERSIONS = "the node speaks TLS 1.2 and 1.3, and chooses itself"
+# urllib3 before 2.0 switches off the check of names in all contexts, and makes it by itself where it sees that nobody else does.
+CHECK_NAMES = frozenset(("urllib3.util.ssl_",))
 UNSEEN = "the runtime python-wasm sees no certificates: the node checks them"
 NO_TLS = "the runtime python-wasm has no TLS of its own, only requests by https"
 OTHER_RUNTIME = "deploy the function with the runtime python, which has TLS of its own"
@@ -253,7 +256,7 @@ class SSLContext:
         self._verify_mode = VerifyMode.CERT_REQUIRED if is_client else VerifyMode.CERT_NONE
         self._check_hostname = is_client
         # Whether somebody has switched that off, and it is not merely the protocol's default.
-        self._is_unnamed = self._has_alpn = False
+        self._is_unnamed = self._leaves_names = self._has_alpn = False
         self._options = Options.OP_ALL | Options.OP_NO_SSLv3 | Options.OP_NO_COMPRESSION
         self._verify_flags = VerifyFlags.VERIFY_X509_TRUSTED_FIRST
         self._minimum_version, self._maximum_version = TLSVersion.TLSv1_2, TLSVersion.MAXIMUM_SUPPORTED
@@ -268,7 +271,9 @@ class SSLContext:
     def verify_mode(self, mode):
         mode = VerifyMode(mode)
         if mode is VerifyMode.CERT_NONE and self._check_hostname:
-            raise ValueError("Cannot set verify_mode to CERT_NONE when check_hostname is enabled.")
+            if not self._leaves_names:
+                raise ValueError("Cannot set verify_mode to CERT_NONE when check_hostname is enabled.")
+            self._check_hostname = False
         self._verify_mode = mode
 
     @property
@@ -277,6 +282,9 @@ class SSLContext:
 
     @check_hostname.setter
     def check_hostname(self, is_checked):
+        if not is_checked and self._verify_mode is not VerifyMode.CERT_NONE and sys._getframe(1).f_globals.get("__name__") in CHECK_NAMES:
+            self._leaves_names = True
+            return
         self._check_hostname, self._is_unnamed = bool(is_checked), not is_checked
         if is_checked and self._verify_mode is VerifyMode.CERT_NONE:
             self._verify_mode = VerifyMode.CERT_REQUIRED

@@ -128,6 +128,22 @@ connect(own)`;
   assert.equal(requests.length, 2);
 });
 
+test('urllib3 1.x leaves the check of names to the node', () => {
+  const source = `
+    import ssl
+    def context():
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.check_hostname = False
+        return made
+  `;
+  const files = { 'urllib3/__init__.py': '', 'urllib3/util/__init__.py': '', 'urllib3/util/ssl_.py': source };
+  const { result, error } = connecting('from urllib3.util.ssl_ import context as make\nassert make().check_hostname\nconnect(make())', { files });
+  assert.equal(result, 'fine', JSON.stringify(error));
+  const { error: loose } = connecting('from urllib3.util.ssl_ import context as make\nmade = make()\nmade.verify_mode = ssl.CERT_NONE\nconnect(made)', { files });
+  assert.match(loose.message, /verify_mode = CERT_NONE has no effect/);
+});
+
 test('verify_mode and check_hostname depend on each other as in CPython', () => {
   const { error } = connecting('context.verify_mode = ssl.CERT_NONE');
   assert.deepEqual([error.error, error.message], ['ValueError', 'Cannot set verify_mode to CERT_NONE when check_hostname is enabled.']);
