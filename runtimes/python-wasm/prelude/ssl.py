@@ -401,7 +401,10 @@ class SSLContext:
 
     def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, suppress_ragged_eofs=True, server_hostname=None,
                     session=None):
-        if server_side or isinstance(sock, SSLSocket) or not isinstance(sock, socket.socket) or sock._request is None or sock._request.is_begun:
+        if server_side or isinstance(sock, SSLSocket) or not isinstance(sock, socket.socket):
+            refuse(NO_TLS)
+        if sock._request is None or sock._request.is_begun:
+            # What was written so far was to go out as it is.
             refuse(NO_TLS)
         if self._verify_mode is VerifyMode.CERT_NONE:
             refuse(f"{ALWAYS_CHECKED}, and that cannot be switched off", "verify_mode = CERT_NONE")
