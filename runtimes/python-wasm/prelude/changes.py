@@ -11,12 +11,14 @@ from _serverledge_importing import library
 CO_COROUTINE = 0x80
 # Where the data of the time zones are in the library.
 ZONES = "zoneinfo/"
-# What CPython has loaded before it runs a file: no module of a function takes their place. Nor that of the way to other functions.
-LOADED_FIRST = frozenset(("_collections_abc", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath", "serverledge", "stat"))
+# Modules whose place none of a function takes: those that CPython has loaded before it runs a file, and ours.
+LOADED_FIRST = frozenset((
+    "_collections_abc", "abc", "codecs", "encodings", "genericpath", "io", "os", "posixpath", "serverledge", "stat"))
 
 # What is called at the beginning and at the end of each invocation.
 beginnings, endings = [], []
-# The function's files; the names of their modules that the library has as well, and the library's modules of these names.
+# The function's files; the names of their modules that the library has as well, and the library's modules of these
+# names.
 files, shadowed, hidden = None, frozenset(), {}
 
 
@@ -24,7 +26,8 @@ def make():
     builtins.call, builtins.acall, builtins.CallError = serverledge.call, serverledge.acall, serverledge.CallError
     import _thread
     _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
-    library.after.update(asyncio=change_asyncio, random=change_random, subprocess=change_subprocess, socket=change_socket)
+    library.after.update(asyncio=change_asyncio, random=change_random, subprocess=change_subprocess)
+    library.after["socket"] = change_socket
     library.after.update({"http.client": change_client, "urllib.request": change_opener})
     library.after.update({"zoneinfo._common": change_zones, "zoneinfo._tzpath": change_zone_names})
 
@@ -105,12 +108,13 @@ def finish():
 
 
 def make_room(given, handler):
-    """From now on a name is that of the function's module, where the library has one as well: as in CPython, which looks into the
-    folder of the file first. But the handler's file has the library's module of its own name."""
+    """From now on a name is that of the function's module, where the library has one as well: as in CPython, which
+    looks into the folder of the file first. But the handler's file has the library's module of its own name."""
     global files, shadowed
     files = given
-    tops = {path.removeprefix(root).partition("/")[0].removesuffix(".py") for root in files.roots for path in files.contents}
-    shadowed = frozenset(name for name in tops - LOADED_FIRST - {handler} if is_in_library(name) and files.file_of(name)[0] is not None)
+    tops = {path.removeprefix(root).partition("/")[0] for root in files.roots for path in files.contents}
+    names = {top.removesuffix(".py") for top in tops} - LOADED_FIRST - {handler}
+    shadowed = frozenset(name for name in names if is_in_library(name) and files.file_of(name)[0] is not None)
     hidden.update(take_shadowed())
     if is_in_library(handler):
         try:

@@ -17,7 +17,8 @@ class SecretMissing(KeyError):
     """At deploy there are no secrets, which might get into the snapshot."""
 
     def __str__(self):
-        return f"the secret {self.args[0]} is read while the file is loaded, when no secret is there: read it in the handler"
+        name = self.args[0]
+        return f"the secret {name} is read while the file is loaded, when no secret is there: read it in the handler"
 
 
 class Environment(os._Environ):

@@ -50,7 +50,7 @@ def open_streams():
 
 
 def flush():
-    """What was printed without a line's end. Whoever has put another stream in the place of one knows what it can do."""
+    """What was printed without a line's end. Whoever has put another stream in the place of one knows what it does."""
     for name in STREAMS:
         try:
             getattr(sys, name).flush()
@@ -93,8 +93,8 @@ def load(text):
 
 
 def warm_up():
-    """Has the interpreter learn what comes with every invocation: it notes in its code what it has met, and an invocation that
-    meets the same has nothing to write. None of the user's code runs meanwhile."""
+    """Has the interpreter learn what comes with every invocation: it notes in its code what it has met, and an
+    invocation that meets the same has nothing to write. None of the user's code runs meanwhile."""
     global call, wants_context
     adapted, collects = (call, wants_context), gc.isenabled()
     streams = {name: vars(sys).pop(name) for name in STREAMS if name in vars(sys)}
@@ -102,7 +102,8 @@ def warm_up():
     try:
         sys.stdout, sys.stderr = stream(), stream()
         wants_context = True
-        for call in (lambda params, context: params), (lambda params, context: {**params, "list": [1, 2.5, None, True, "text"]}):
+        more = {"list": [1, 2.5, None, True, "text"]}
+        for call in (lambda params, context: params), (lambda params, context: {**params, **more}):
             for _ in range(WARM_UP_ROUNDS):
                 handle('{"name": "value", "numbers": [1, 2.5], "flag": true}')
                 handle("{}")
@@ -194,7 +195,8 @@ def written(result):
     try:
         text = to_json(result)
     except (TypeError, ValueError, RecursionError) as error:
-        return failed({"error": type(error).__name__, "message": f"the result cannot be written as JSON: {error}", "stack": ""})
+        message = f"the result cannot be written as JSON: {error}"
+        return failed({"error": type(error).__name__, "message": message, "stack": ""})
     try:
         return text.encode()
     except UnicodeEncodeError:

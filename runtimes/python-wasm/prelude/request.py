@@ -1,5 +1,5 @@
-"""The request that a program writes to a socket, read strictly as RFC 9112 has it. What two readers could understand in two
-ways is an error, and nothing of it is sent."""
+"""The request that a program writes to a socket, read strictly as RFC 9112 has it. What two readers could understand in
+two ways is an error, and nothing of it is sent."""
 
 import errno
 import re
@@ -12,7 +12,8 @@ HEAD_BYTES_MAX = 64 << 10
 # A line between chunks, or of the trailers behind them.
 LINE_BYTES_MAX = 4096
 SHOWN_CHARS = 100
-ONLY_HTTP = f"only HTTP goes out of the runtime python-wasm, by urllib.request, http.client, requests and the like: {OTHER_RUNTIME}"
+CLIENTS = "urllib.request, http.client, requests and the like"
+ONLY_HTTP = f"only HTTP goes out of the runtime python-wasm, by {CLIENTS}: {OTHER_RUNTIME}"
 NO_PROXY = "the runtime python-wasm sends no requests through a proxy: the node sends them itself"
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -45,7 +46,7 @@ ERRNO = {
 
 
 def fault(code, message):
-    """An OSError of the fitting kind, such as PermissionError or TimeoutError. Its `code` is stable; the message is for people."""
+    """An OSError of the fitting kind, such as PermissionError or TimeoutError. Its `code` is stable."""
     error = OSError(ERRNO.get(code, errno.EIO), message)
     error.code = code
     return error
@@ -156,7 +157,8 @@ class Request:
             raise invalid(f"it has more than one Content-Length: {', '.join(lengths)[:SHOWN_CHARS]}")
         if codings:
             if [each.lower() for each in codings] != ["chunked"]:
-                raise invalid(f"its Transfer-Encoding is {', '.join(codings)[:SHOWN_CHARS]!r}, and only chunked can be read")
+                told = ", ".join(codings)[:SHOWN_CHARS]
+                raise invalid(f"its Transfer-Encoding is {told!r}, and only chunked can be read")
             if not has_chunks:
                 raise invalid("HTTP/1.0 has no Transfer-Encoding")
             self._read = self._read_chunk_size

@@ -1,9 +1,9 @@
-"""Sockets through which only HTTP goes. The bytes of a request are collected and read. The node sends it, with TLS where that is
-asked for, and the response is there as a whole. So `http.client`, and all that is made of it, is as it was.
+"""Sockets through which only HTTP goes. The bytes of a request are collected and read. The node sends it, with TLS
+where that is asked for, and the response is there as a whole. So `http.client`, and all that is made of it, is as it was.
 
-A request is sent when its response is read, with the timeout that the socket has then: clients set one for connections first,
-and that for responses after they have written the request. One whose response nobody reads is sent when the socket is closed,
-or at the end of the call."""
+A request is sent when its response is read, with the timeout that the socket has then: clients set one for connections
+first, and that for responses after they have written the request. One whose response nobody reads is sent when the
+socket is closed, or at the end of the call."""
 
 import errno
 import json
@@ -52,7 +52,8 @@ class socket(library.socket):
     """A connection for one request and its response."""
 
     def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
-        if fileno is not None or type not in (-1, library.SOCK_STREAM) or family not in (-1, library.AF_INET, library.AF_INET6):
+        is_internet = family in (-1, library.AF_INET, library.AF_INET6)
+        if fileno is not None or type not in (-1, library.SOCK_STREAM) or not is_internet:
             refuse()
         self._io_refs, self._closed = 0, False
         # `_closed` is also set while files of the socket are open, which go on.
@@ -113,7 +114,7 @@ class socket(library.socket):
     def send(self, data, flags=0):
         self._check_connected()
         if self._is_shut or self._request is None:
-            raise BrokenPipeError(errno.EPIPE, "nothing more can be written: the request was sent, or refused, or the socket was shut down")
+            raise BrokenPipeError(errno.EPIPE, "the request was sent or refused, or the socket was shut down")
         if type(data) is not bytes:
             data = memoryview(data).tobytes()
         try:
@@ -330,7 +331,8 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
 
 library.socket = library.SocketType = socket
 library.getaddrinfo = getaddrinfo
-for each in ("create_server", "fromfd", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo", "socketpair"):
+for each in ("create_server", "fromfd", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo",
+             "socketpair"):
     setattr(library, each, refuse)
 
 
@@ -342,7 +344,8 @@ def change_opener(request):
         try:
             return open_connection(self, http_class, req, **http_conn_args)
         except OSError as error:
-            if isinstance(getattr(error, "code", None), str) and not isinstance(error, (TimeoutError, request.URLError)):
+            is_of_node = isinstance(getattr(error, "code", None), str)
+            if is_of_node and not isinstance(error, (TimeoutError, request.URLError)):
                 raise request.URLError(error) from error
             raise
 
@@ -356,8 +359,8 @@ REHEARSALS = 10
 
 
 def rehearse(ask):
-    """Has the interpreter learn what comes with every request: it notes in its code what it has met. Nothing is sent. It is done when
-    the module has just been imported, so nobody can have changed anything in it."""
+    """Has the interpreter learn what comes with every request: it notes in its code what it has met. Nothing is sent. It
+    is done when the module has just been imported, so nobody can have changed anything in it."""
     global send, invoked
     if invoked():
         return

@@ -1,5 +1,5 @@
-"""The module ssl for programs that send requests. The node has the TLS, and checks certificates with the roots of its system.
-Whatever would change that is an error. No certificate can be seen here."""
+"""The module ssl for programs that send requests. The node has the TLS, and checks certificates with the roots of its
+system. Whatever would change that is an error. No certificate can be seen here."""
 
 import enum
 import errno
@@ -18,7 +18,8 @@ CHANNEL_BINDING_TYPES = []
 
 ALWAYS_CHECKED = "the node checks all certificates and names of hosts with the roots of its system"
 VERSIONS = "the node speaks TLS 1.2 and 1.3, and chooses itself"
-# urllib3 before 2.0 switches off the check of names in all contexts, and makes it by itself where it sees that nobody else does.
+# urllib3 before 2.0 switches off the check of names in all contexts, and makes it by itself where it sees that nobody
+# else does.
 CHECK_NAMES = frozenset(("urllib3.util.ssl_",))
 UNSEEN = "the runtime python-wasm sees no certificates: the node checks them"
 NO_TLS = "the runtime python-wasm has no TLS of its own, only requests by https"
@@ -134,7 +135,8 @@ socket_error = OSError
 
 
 def refuse(why, setting=None):
-    raise SSLError(errno.ENOTSUP, f"{setting} has no effect here, since {why}: {OTHER_RUNTIME}" if setting else f"{why}: {OTHER_RUNTIME}")
+    told = f"{setting} has no effect here, since {why}" if setting else why
+    raise SSLError(errno.ENOTSUP, f"{told}: {OTHER_RUNTIME}")
 
 
 # === ciphers ===
@@ -144,14 +146,15 @@ KINDS = frozenset(("ALL", "DEFAULT", "HIGH", "TLSv1.2", "ECDH", "ECDHE", "EECDH"
 SUITES = {
     f"ECDHE-{key}-{cipher}": KINDS | kinds | keys | {f"ECDHE-{key}-{cipher}"}
     for key, keys in (("RSA", {"aRSA"}), ("ECDSA", {"ECDSA", "aECDSA"}))
-    for cipher, kinds in (("AES128-GCM-SHA256", {"AES", "AESGCM", "AES128"}), ("AES256-GCM-SHA384", {"AES", "AESGCM", "AES256"}),
+    for cipher, kinds in (("AES128-GCM-SHA256", {"AES", "AESGCM", "AES128"}),
+                          ("AES256-GCM-SHA384", {"AES", "AESGCM", "AES256"}),
                           ("CHACHA20-POLY1305", {"CHACHA20"}))
 }
 SECURITY_LEVEL = 2
 
 
 def allows_all(ciphers):
-    """Whether a list in OpenSSL's form has all suites that the node offers. It may have others, which the node never uses."""
+    """Whether a list in OpenSSL's form has all suites that the node offers. The node never uses others in it."""
     allowed, excluded = set(), set()
     for item in ciphers.replace("@", ":@").replace(",", ":").replace(" ", ":").split(":"):
         if item.startswith("@SECLEVEL=") and not (item[10:].isdecimal() and int(item[10:]) <= SECURITY_LEVEL):
@@ -187,7 +190,8 @@ class SSLSocket(socket.socket):
     def _check_name(self):
         host = plain(self._host)
         if self.server_hostname and plain(self.server_hostname) != host:
-            refuse(f"the request goes to {host}, whose certificate the node checks, and not that of {self.server_hostname}")
+            name = self.server_hostname
+            refuse(f"the request goes to {host}, whose certificate the node checks, and not that of {name}")
 
     def getpeercert(self, binary_form=False):
         refuse(UNSEEN)
@@ -282,7 +286,8 @@ class SSLContext:
 
     @check_hostname.setter
     def check_hostname(self, is_checked):
-        if not is_checked and self._verify_mode is not VerifyMode.CERT_NONE and sys._getframe(1).f_globals.get("__name__") in CHECK_NAMES:
+        is_verified = self._verify_mode is not VerifyMode.CERT_NONE
+        if not is_checked and is_verified and sys._getframe(1).f_globals.get("__name__") in CHECK_NAMES:
             self._leaves_names = True
             return
         self._check_hostname, self._is_unnamed = bool(is_checked), not is_checked
@@ -299,7 +304,8 @@ class SSLContext:
         if flags & VerifyFlags.VERIFY_CRL_CHECK_CHAIN:
             # The flag for all certificates of a chain is that for the last one and another bit.
             name = "CHAIN" if VerifyFlags.VERIFY_CRL_CHECK_CHAIN in flags else "LEAF"
-            refuse("the node knows no lists of certificates that were withdrawn", f"verify_flags VERIFY_CRL_CHECK_{name}")
+            setting = f"verify_flags VERIFY_CRL_CHECK_{name}"
+            refuse("the node knows no lists of certificates that were withdrawn", setting)
         self._verify_flags = flags
 
     def load_verify_locations(self, cafile=None, capath=None, cadata=None):
@@ -357,7 +363,8 @@ class SSLContext:
 
     def set_ciphers(self, ciphers):
         if not allows_all(ciphers):
-            refuse(f"the node chooses among {', '.join(SUITES)} and the ciphers of TLS 1.3", f"set_ciphers({ciphers!r})")
+            why = f"the node chooses among {', '.join(SUITES)} and the ciphers of TLS 1.3"
+            refuse(why, f"set_ciphers({ciphers!r})")
 
     def set_alpn_protocols(self, protocols):
         protocols = list(protocols)
@@ -399,8 +406,8 @@ class SSLContext:
 
     session_stats = cert_store_stats
 
-    def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, suppress_ragged_eofs=True, server_hostname=None,
-                    session=None):
+    def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, suppress_ragged_eofs=True,
+                    server_hostname=None, session=None):
         if server_side or isinstance(sock, SSLSocket) or not isinstance(sock, socket.socket):
             refuse(NO_TLS)
         if sock._request is None or sock._request.is_begun:
@@ -450,8 +457,9 @@ def create_default_context(purpose=Purpose.SERVER_AUTH, *, cafile=None, capath=N
     return context
 
 
-def _create_unverified_context(protocol=None, *, cert_reqs=VerifyMode.CERT_NONE, check_hostname=False, purpose=Purpose.SERVER_AUTH,
-                               certfile=None, keyfile=None, cafile=None, capath=None, cadata=None):
+def _create_unverified_context(protocol=None, *, cert_reqs=VerifyMode.CERT_NONE, check_hostname=False,
+                               purpose=Purpose.SERVER_AUTH, certfile=None, keyfile=None, cafile=None, capath=None,
+                               cadata=None):
     context = SSLContext(_SSLMethod.PROTOCOL_TLS_CLIENT if protocol is None else protocol)
     context.check_hostname = check_hostname
     context.verify_mode = cert_reqs
@@ -467,7 +475,8 @@ _create_stdlib_context = _create_unverified_context
 
 # === the rest ===
 
-DefaultVerifyPaths = namedtuple("DefaultVerifyPaths", "cafile capath openssl_cafile_env openssl_cafile openssl_capath_env openssl_capath")
+DefaultVerifyPaths = namedtuple(
+    "DefaultVerifyPaths", "cafile capath openssl_cafile_env openssl_cafile openssl_capath_env openssl_capath")
 PEM_HEADER, PEM_FOOTER = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
