@@ -1,11 +1,11 @@
 """Loads the user's files at deploy, finds the handler, and runs it in each invocation."""
 
 import gc
-import io
 import json
 import sys
 
 import _serverledge
+import _serverledge_additions as additions
 import _serverledge_changes as changes
 import _serverledge_disk as disk
 import _serverledge_environment as environment
@@ -14,6 +14,7 @@ import _serverledge_handler
 import _serverledge_warnings as warnings
 from _serverledge_files import Files
 from _serverledge_importing import CODE
+from _serverledge_streams import flush, open_streams
 from serverledge import from_json, to_ascii_json, to_json
 
 # After so many the interpreter has learnt it.
@@ -22,37 +23,6 @@ WARM_UP_ROUNDS = 20
 # What is set at deploy: the handler as a function of (params, context), and whether it looks at the context.
 call = None
 wants_context = False
-
-
-class Log(io.RawIOBase):
-    """The log, which is all that there is to write to."""
-
-    def writable(self):
-        return True
-
-    def write(self, data):
-        return _serverledge.log(data)
-
-    def fileno(self):
-        return 2
-
-
-def open_streams():
-    def stream():
-        return io.TextIOWrapper(io.BufferedWriter(Log()), "utf-8", "backslashreplace", "\n", line_buffering=True)
-
-    sys.stdout = sys.__stdout__ = stream()
-    sys.stderr = sys.__stderr__ = stream()
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), "utf-8")
-
-
-def flush():
-    """What was printed without a line's end. Whoever has put another stream in the place of one knows what it can do."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            pass
 
 
 # === deploy ===
@@ -67,9 +37,11 @@ def load(text):
     contents[file] = request.get("source") or ""
     environment.begin(request.get("env") or {}, frozenset(request.get("secrets") or ()), warnings.warn_of_secret)
     changes.make()
+    additions.make()
     files = Files(contents)
     sys.meta_path.insert(len(sys.meta_path) - 1, files)
     sys.path.append(disk.FOLDER)
+    sys.path_hooks.append(files.finder_of)
     disk.begin(files)
     warnings.begin(file)
     try:
