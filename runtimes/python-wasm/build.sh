@@ -24,7 +24,18 @@ optimise=(-O2 -DNDEBUG)
 # Parts of CPython that no function can use, or that are large and rarely used: they have to be decoded by a container.
 modules_left_out=(_lsprof _codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec)
 zlib_files=(adler32 crc32 deflate infback inffast inflate inftrees trees zutil compress uncompr)
-our_files=(main host native library memory immortal)
+bzip2_files=(blocksort huffman crctable randtable compress decompress bzlib)
+lzma_folders=(api common check lz rangecoder lzma delta simple)
+# Programs, what is for threads, and tables in the place of which it computes where it is to be small.
+lzma_left_out='(crc(32|64)_fast|fastpos_table|_tablegen|_consts_gen|_mt|outqueue|hardware_[a-z]*)\.c$'
+lzma_flags=(-DHAVE_STDBOOL_H -DHAVE_STDINT_H -DHAVE_INTTYPES_H -DHAVE_LIMITS_H -DHAVE_STRING_H -DHAVE_SMALL -DASSUME_RAM=32 -DTUKLIB_SYMBOL_PREFIX=lzma_
+    -DHAVE_ENCODERS -DHAVE_DECODERS -DHAVE_CHECK_CRC32 -DHAVE_CHECK_CRC64 -DHAVE_CHECK_SHA256
+    -DHAVE_{EN,DE}CODER_{LZMA1,LZMA2,DELTA,X86,POWERPC,IA64,ARM,ARMTHUMB,ARM64,SPARC,RISCV} -DHAVE_MF_{HC3,HC4,BT2,BT3,BT4})
+# Of SQLite what can work on databases in memory, with fewer pages written. It has no threads, and nothing to load.
+sqlite_flags=(-Os -D_WASI_EMULATED_GETPID -DSQLITE_THREADSAFE=0 -DSQLITE_TEMP_STORE=3 -DSQLITE_DEFAULT_MEMSTATUS=0 -DSQLITE_DEFAULT_PCACHE_INITSZ=0
+    -DSQLITE_MAX_MMAP_SIZE=0 -DSQLITE_OMIT_{LOAD_EXTENSION,LOOKASIDE,SHARED_CACHE,WAL} -DSQLITE_ENABLE_{FTS5,MATH_FUNCTIONS} -DPY_SQLITE_HAVE_SERIALIZE)
+sqlite_modules=(blob connection cursor microprotocols module prepare_protocol row statement util)
+our_files=(main host native builtin kdf sqlite library memory immortal)
 # What clang uses of WebAssembly, and so wasm-opt may.
 wasm_features=(--enable-bulk-memory --enable-sign-ext --enable-nontrapping-float-to-int --enable-mutable-globals)
 # Functions of libc that ours stand in for.
@@ -149,7 +160,7 @@ unpack_tools() {
         [[ $kind == binary ]] || continue
         dpkg-deb -x "$tools/files/$sha" "$debian/$release"
     done < <(packages)
-    for program in clang llvm-ar llvm-ranlib wasm-ld; do
+    for program in clang ld.lld llvm-ar llvm-ranlib wasm-ld; do
         write_launcher "$program" "LD_LIBRARY_PATH=\$debian/bookworm/$library:\$debian/bookworm/lib/x86_64-linux-gnu exec \$debian/bookworm/usr/lib/llvm-19/bin/$program"
     done
     # The name that Debian's clang looks for.
@@ -157,6 +168,7 @@ unpack_tools() {
     for program in python3.13 wasm-opt brotli; do
         write_launcher "$program" "PYTHONHOME=\$debian/trixie/usr exec \$debian/trixie/$library/ld-linux-x86-64.so.2 --library-path \$debian/trixie/$library \$debian/trixie/usr/bin/$program"
     done
+    write_launcher tclsh "TCL_LIBRARY=\$debian/trixie/usr/share/tcltk/tcl8.6 exec \$debian/trixie/$library/ld-linux-x86-64.so.2 --library-path \$debian/trixie/$library \$debian/trixie/usr/bin/tclsh8.6"
     touch "$debian/complete"
 }
 
@@ -185,10 +197,10 @@ unpack_source() {
 
 compiler_flags() { cc=(clang --target=wasm32-wasi "--sysroot=$debian/trixie/usr"); }
 
-# Objects of CPython and zlib, which change less often than our own files.
+# Objects of CPython and of other libraries, which change less often than our own files.
 build_cpython() {
     local key
-    key=$({ packages | grep -E 'clang|llvm|lld|wasi-libc|python3\.13| source '; cat "$here/cpython.patch"; declare -f configure_cpython compile_cpython compile_zlib; echo "${optimise[*]} ${modules_left_out[*]}"; } |
+    key=$({ packages | grep -E 'clang|llvm|lld|wasi-libc|python3\.13| source '; cat "$here/cpython.patch"; declare -f configure_cpython compile_cpython compile_library compile_libraries write_sqlite; echo "${optimise[*]} ${modules_left_out[*]} ${lzma_flags[*]} ${sqlite_flags[*]}"; } |
         sha256sum | cut -c1-16)
     cpython=$cpython_in/cpython-$key
     [[ ! -f $cpython/complete ]] || return 0
@@ -199,7 +211,7 @@ build_cpython() {
     configure_cpython
     say "CPython: compiling (two minutes)"
     compile_cpython
-    compile_zlib
+    compile_libraries
     touch "$cpython/complete"
 }
 
@@ -226,13 +238,41 @@ compile_cpython() {
         { tail -n 20 "$cpython/make.log" >&2 && fail "CPython does not compile"; }
 }
 
-compile_zlib() {
-    local file flags=("${optimise[@]}" -w "-ffile-prefix-map=$cpython=." "-I$cpython/zlib")
-    unpack_source zlib "$cpython/zlib"
-    mkdir -p "$cpython/objects"
-    for file in "${zlib_files[@]}"; do "${cc[@]}" "${flags[@]}" -c "$cpython/zlib/$file.c" -o "$cpython/objects/$file.o"; done
-    "${cc[@]}" "${flags[@]}" -DPy_BUILD_CORE_BUILTIN "-I$cpython/build" "-I$cpython/source/Include" "-I$cpython/source/Include/internal" \
-        -c "$cpython/source/Modules/zlibmodule.c" -o "$cpython/objects/zlibmodule.o"
+# Compiles a package's library, and CPython's module over it: the package, the module's files, the folder of the headers, then the
+# library's files.
+compile_library() {
+    local package=$1 modules=$2 headers=$3 file flags
+    local objects=$cpython/objects/$package python=(-DPy_BUILD_CORE_BUILTIN "-I$cpython/build" "-I$cpython/source/Include" "-I$cpython/source/Include/internal")
+    shift 3
+    flags=("${optimise[@]}" -w "-ffile-prefix-map=$cpython=." "-I$headers" "${library_flags[@]}")
+    mkdir -p "$objects"
+    for file in "$@"; do "${cc[@]}" "${flags[@]}" -c "${file%.c}.c" -o "$objects/$(basename "$file" .c).o"; done
+    for file in $modules; do
+        "${cc[@]}" "${flags[@]}" "${python[@]}" -c "$cpython/source/Modules/$file.c" -o "$objects/$(basename "$file").o"
+    done
+}
+
+# SQLite as one file, which its makefile writes with programs that are compiled for this machine, with trixie's libc.
+write_sqlite() {
+    local libraries=$debian/trixie/usr/lib/x86_64-linux-gnu
+    mkdir -p "$cpython/sqlite3/one-file"
+    make -s -C "$cpython/sqlite3/one-file" -f ../main.mk TOP=.. BCC="clang --target=x86_64-linux-gnu --sysroot=$debian/trixie -fuse-ld=lld -nostdlib -w \
+        -Wl,--dynamic-linker=$libraries/ld-linux-x86-64.so.2 -Wl,-rpath,$libraries $libraries/crt1.o $libraries/libc.so.6 $libraries/libc_nonshared.a" \
+        sqlite3.c >"$cpython/sqlite3/make.log" 2>&1 || { tail -n 20 "$cpython/sqlite3/make.log" >&2 && fail "SQLite cannot be put into one file"; }
+}
+
+compile_libraries() {
+    local package lzma=$cpython/xz-utils/src/liblzma files library_flags=()
+    for package in zlib bzip2 xz-utils sqlite3; do unpack_source "$package" "$cpython/$package"; done
+    compile_library zlib zlibmodule "$cpython/zlib" "${zlib_files[@]/#/$cpython/zlib/}"
+    compile_library bzip2 _bz2module "$cpython/bzip2" "${bzip2_files[@]/#/$cpython/bzip2/}"
+    files=("$lzma"/{common,check,lz,rangecoder,lzma,delta,simple}/*.c)
+    mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -vE "$lzma_left_out")
+    library_flags=("${lzma_flags[@]}" "${lzma_folders[@]/#/-I$lzma/}" "-I$cpython/xz-utils/src/common")
+    compile_library xz-utils _lzmamodule "$lzma/api" "${files[@]}"
+    write_sqlite
+    library_flags=("${sqlite_flags[@]}")
+    compile_library sqlite3 "${sqlite_modules[*]/#/_sqlite/}" "$cpython/sqlite3/one-file" "$cpython/sqlite3/one-file/sqlite3"
 }
 
 # === the module ===
@@ -246,18 +286,20 @@ build_module() {
     compiler_flags
     build_cpython
     build=$cpython/build
-    python3.13 "$here/pack.py" "$cpython/source/Lib" "$here/prelude" "$debian/trixie/usr/share/zoneinfo" "$objects"
+    python3.13 "$here/pack.py" "$cpython/source/Lib" "$here/prelude" "$debian/trixie/usr/share/zoneinfo" \
+        "$build/Modules/config.c" "$objects"
     for file in "${our_files[@]}"; do
         "${cc[@]}" "${optimise[@]}" -std=gnu23 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
             "-ffile-prefix-map=$here=." "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$cpython=." "-DSTACK_BYTES=$stack_bytes" \
-            "-I$objects" "-I$build" "-I$cpython/source/Include" "-I$cpython/source/Include/internal" "-I$cpython/zlib" "--embed-dir=$objects" \
+            "-I$objects" "-I$build" "-I$cpython/source/Include" "-I$cpython/source/Include/internal" "-I$cpython/zlib" "-I$cpython/sqlite3/one-file" \
+            "-I$cpython/source/Modules/_hacl" "-I$cpython/source/Modules/_hacl/include" "--embed-dir=$objects" \
             -c "$here/$file.c" -o "$objects/$file.o"
     done
     for file in "${wrapped[@]}"; do wrap+=("-Wl,--wrap=$file"); done
     (
         cd "$objects"
         "${cc[@]}" -mexec-model=reactor -nostartfiles -Wl,--no-entry "${wrap[@]}" "-Wl,-z,stack-size=$stack_bytes" -Wl,--stack-first \
-            -Wl,--gc-sections -Wl,--strip-all "${our_files[@]/%/.o}" "$cpython"/objects/*.o "$build/libpython3.13.a" \
+            -Wl,--gc-sections -Wl,--strip-all "${our_files[@]/%/.o}" "$cpython"/objects/*/*.o "$build/libpython3.13.a" \
             "$build/Modules/_hacl/libHacl_Hash_SHA2.a" "$build/Modules/_decimal/libmpdec/libmpdec.a" "$build/Modules/expat/libexpat.a" \
             -ldl -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -lm -o linked.wasm
     )
@@ -284,7 +326,7 @@ compiler() {
 notices() {
     local part title
     for part in "Python:$cpython/source/debian/copyright" "SHA-2 of HACL*:$cpython/source/Modules/_hacl/Hacl_Hash_SHA2.c" \
-        "zlib:$cpython/zlib/debian/copyright" "wasi-libc:$debian/trixie/usr/share/doc/wasi-libc/copyright" \
+        "zlib:$cpython/zlib/debian/copyright" "bzip2:$cpython/bzip2/debian/copyright" "liblzma:$cpython/xz-utils/COPYING.0BSD" "SQLite:$cpython/sqlite3/debian/copyright" "wasi-libc:$debian/trixie/usr/share/doc/wasi-libc/copyright" \
         "compiler-rt:$debian/bookworm/usr/share/doc/libclang-rt-19-dev-wasm32/copyright" \
         "the tz database:$debian/trixie/usr/share/doc/tzdata/copyright"; do
         title="==== ${part%%:*} ===="

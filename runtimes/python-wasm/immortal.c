@@ -50,6 +50,8 @@ static void follow_all(void) {
 
 /* Those that are immortal already lead to others as well. */
 static int keep_tracked(PyObject *object, void *none) {
+    /* So that the first to look something up in a type need not write to it. */
+    if (PyType_Check(object)) PyUnstable_Type_AssignVersionTag((PyTypeObject *)object);
     keep(object);
     follow(object);
     follow_all();

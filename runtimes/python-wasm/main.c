@@ -11,6 +11,7 @@
 #include "immortal.h"
 #include "memory.h"
 #include "native.h"
+#include "sqlite.h"
 #include "stack.h"
 #include "boot.h"
 
@@ -22,6 +23,8 @@
 void __wasm_call_ctors(void);
 void __wasilibc_reset_preopens(void);
 PyMODINIT_FUNC PyInit_zlib(void);
+PyMODINIT_FUNC PyInit__bz2(void);
+PyMODINIT_FUNC PyInit__lzma(void);
 
 /* The prelude's function for invocations. */
 static PyObject *handle_text;
@@ -49,6 +52,7 @@ static uint64_t answered(PyObject *answer) {
 
 static __attribute__((noinline)) uint64_t handle(char *params, size_t length) {
     host_invoked = true;
+    sqlite_forget_randomness();
     PyObject *text = PyUnicode_DecodeUTF8(params, (Py_ssize_t)length, "replace");
     return answered(text == NULL ? NULL : PyObject_CallOneArg(handle_text, text));
 }
@@ -105,8 +109,10 @@ static void start_python(uint64_t seed) {
     PyConfig_SetString(&config, &config.base_prefix, L"/usr");
     PyConfig_SetString(&config, &config.base_exec_prefix, L"/usr");
     PyConfig_SetString(&config, &config.stdlib_dir, L"/usr/lib/python3.13");
-    if (PyImport_AppendInittab("zlib", PyInit_zlib) < 0 || PyImport_AppendInittab("_serverledge", PyInit__serverledge) < 0)
-        broken("its modules");
+    static const struct _inittab added[] = {
+        {"zlib", PyInit_zlib}, {"_bz2", PyInit__bz2}, {"_lzma", PyInit__lzma}, {"_sqlite3", sqlite_module}, {"_serverledge", PyInit__serverledge}, {0},
+    };
+    if (PyImport_ExtendInittab((struct _inittab *)added) < 0) broken("its modules");
     PyImport_FrozenModules = boot_modules;
     check(Py_InitializeFromConfig(&config), "its start");
     PyConfig_Clear(&config);

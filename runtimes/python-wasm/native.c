@@ -6,14 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "builtin.h"
 #include "host.h"
+#include "kdf.h"
 #include "library.h"
 
 /* === Python's library === */
 
 static const struct library_file *file_named(PyObject *name) {
-    const char *text = PyUnicode_AsUTF8(name);
-    if (text != NULL) return library_find(text);
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &length);
+    if (text != NULL) return strlen(text) == (size_t)length ? library_find(text) : NULL;
     PyErr_Clear();
     return NULL;
 }
@@ -160,7 +163,52 @@ static PyObject *watch(PyObject *self, PyObject *function) {
     Py_RETURN_NONE;
 }
 
+/* === keys from passwords === */
+
+/* What a key is made of, and its length. */
+struct derivation {
+    Py_buffer password, salt;
+    Py_ssize_t length;
+};
+
+static struct kdf_bytes bytes_of(const Py_buffer *buffer) { return (struct kdf_bytes){buffer->buf, (size_t)buffer->len}; }
+
+/* The key, whose buffers are released; an error if there was no memory. */
+static PyObject *derived(struct derivation *given, PyObject *key, bool done) {
+    PyBuffer_Release(&given->password);
+    PyBuffer_Release(&given->salt);
+    if (key != NULL && done) return key;
+    Py_XDECREF(key);
+    return PyErr_NoMemory();
+}
+
+PyDoc_STRVAR(pbkdf2_doc, "PBKDF2: digest, password, salt, iterations, length. None if the digest is not one of those in C.");
+static PyObject *pbkdf2(PyObject *self, PyObject *arguments) {
+    struct derivation given;
+    const char *digest;
+    unsigned int iterations;
+    if (!PyArg_ParseTuple(arguments, "sy*y*In", &digest, &given.password, &given.salt, &iterations, &given.length)) return NULL;
+    if (!kdf_has_digest(digest)) return derived(&given, Py_NewRef(Py_None), true);
+    PyObject *key = PyBytes_FromStringAndSize(NULL, given.length);
+    bool done = key != NULL && kdf_pbkdf2(digest, bytes_of(&given.password), bytes_of(&given.salt), iterations,
+                                          (uint8_t *)PyBytes_AS_STRING(key), (size_t)given.length);
+    return derived(&given, key, done);
+}
+
+PyDoc_STRVAR(scrypt_doc, "scrypt: password, salt, n, r, p, length.");
+static PyObject *scrypt(PyObject *self, PyObject *arguments) {
+    struct derivation given;
+    unsigned int n, r, p;
+    if (!PyArg_ParseTuple(arguments, "y*y*IIIn", &given.password, &given.salt, &n, &r, &p, &given.length)) return NULL;
+    PyObject *key = PyBytes_FromStringAndSize(NULL, given.length);
+    bool done = key != NULL && kdf_scrypt(bytes_of(&given.password), bytes_of(&given.salt), n, r, p,
+                                          (uint8_t *)PyBytes_AS_STRING(key), (size_t)given.length);
+    return derived(&given, key, done);
+}
+
 /* === the module === */
+
+PyDoc_STRVAR(builtin_doc, "A built-in function that calls this function: the function, and the names of module and function.");
 
 static PyMethodDef functions[] = {
     {"is_package", is_package, METH_O, is_package_doc},
@@ -176,9 +224,12 @@ static PyMethodDef functions[] = {
     {"send", send_request, METH_O, send_doc},
     {"kv", kv, METH_O, kv_doc},
     {"watch", watch, METH_O, watch_doc},
+    {"pbkdf2", pbkdf2, METH_VARARGS, pbkdf2_doc},
+    {"scrypt", scrypt, METH_VARARGS, scrypt_doc},
+    {"builtin", builtin_function, METH_VARARGS, builtin_doc},
     {0},
 };
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, .m_name = "_serverledge", .m_size = -1, .m_methods = functions};
 
-PyMODINIT_FUNC PyInit__serverledge(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__serverledge(void) { return builtin_add_signatures() < 0 ? NULL : PyModule_Create(&module); }

@@ -1,7 +1,8 @@
-"""pack.py LIBRARY PRELUDE ZONES OUT: compiles Python's library and the prelude, and writes what main.c and library.c are made of:
+"""pack.py LIBRARY PRELUDE ZONES INITTAB OUT: compiles Python's library and the prelude, and writes what main.c and library.c are made of:
 OUT/boot.h, modules that are there from the first moment; OUT/library-table.h and OUT/library.bin, all others and the time zones,
 packed one by one."""
 
+import importlib
 import marshal
 import os
 import re
@@ -13,18 +14,19 @@ import zlib
 LEFT_OUT = re.compile(
     r"""test | tests | idle_test | idlelib | tkinter | turtledemo | lib2to3 | ensurepip | venv | pydoc_data | _pyrepl | curses
     | dbm | multiprocessing | ctypes | wsgiref | __phello__ | msilib | pip | site-packages | dist-packages | lib-dynload | config-.* | __pycache__
-    | sqlite3 | xmlrpc | windows_events\.py | windows_utils\.py
-    | (turtle | pydoc | antigravity | this | webbrowser | pdb | doctest | cProfile | profile | pstats | trace | ssl | bz2 | lzma | nturl2path
-    | _osx_support | _aix_support | _android_support | _apple_support | _ios_support | _distutils_system_mod | pty | tty | imaplib | poplib
-    | smtplib | ftplib | mailbox | rlcompleter | site | sitecustomize | zipapp | __hello__ | pyclbr | compileall | py_compile | modulefinder
-    | tabnanny | code | cmd | bdb) \.py""",
+    | xmlrpc | windows_events\.py | windows_utils\.py
+    | (turtle | pydoc | antigravity | this | webbrowser | cProfile | ssl | nturl2path | _osx_support | _aix_support | _android_support
+    | _apple_support | _ios_support | _distutils_system_mod | pty | tty | mailbox | site | sitecustomize | zipapp | __hello__ | pyclbr
+    | compileall | py_compile | modulefinder | tabnanny) \.py""",
     re.VERBOSE)
-# Of the encodings those whose tables are not in C, and what Windows has.
-ENCODINGS_LEFT_OUT = re.compile(r"encodings/(big5|cp932|cp949|cp950|euc_|gb|hz|iso2022|johab|shift_jis|mbcs|oem|palmos|hp_roman|bz2_codec|ptcp154|kz1048|mac_)")
+# Encodings whose tables would be in C, and what Windows has.
+ENCODINGS_LEFT_OUT = re.compile(r"encodings/(big5|cp932|cp949|cp950|euc_|gb|hz|iso2022|johab|shift_jis|mbcs|oem)")
+# Modules in C that are not among CPython's own objects.
+ADDED_MODULES = ("_bz2", "_lzma", "zlib")
 # Imported before there is anything that could import.
 BOOT = ("encodings", "encodings.aliases", "encodings.utf_8", "encodings.ascii", "encodings.latin_1")
 # Files of the prelude that are called otherwise than the others: `_serverledge_` and the file's name.
-NAMES = {"serverledge": "serverledge", "ssl": "ssl", "sysconfigdata": "_sysconfigdata__wasi_wasm32-wasi"}
+NAMES = {"serverledge": "serverledge", "ssl": "ssl", "ctypes": "ctypes", "sysconfigdata": "_sysconfigdata__wasi_wasm32-wasi"}
 LIBRARY_ROOT = "/usr/lib/python3.13"
 
 
@@ -62,11 +64,60 @@ def zones(folder):
     return found
 
 
+# === signatures ===
+
+# Functions in C, methods of types in C, and the operators among these.
+FUNCTION, METHOD, CLASS_METHOD, OPERATOR = type(len), type(str.join), type(vars(dict)["fromkeys"]), type(int.__add__)
+
+
+def modules_in_c(inittab):
+    """The names in the file in which CPython's build lists its modules in C, and those that build.sh adds."""
+    with open(inittab, encoding="utf-8") as file:
+        return sorted({*re.findall(r'^ *\{"(\w+)", ', file.read(), re.MULTILINE), *ADDED_MODULES})
+
+
+def types_below(known, kind=object):
+    for each in type.__subclasses__(kind):
+        if each not in known:
+            known.add(each)
+            types_below(known, each)
+
+
+def signatures(names):
+    """Maps from names to signatures, by the names of modules. They are those of the Python that runs this, which has the same version:
+    the runtime's is built without docstrings, where they stand. Operators, which are the same in all types, have a map of their own."""
+    found, operators, types = {}, {}, {object, type}
+    for module in names:
+        for name, value in vars(importlib.import_module(module)).items():
+            if isinstance(value, FUNCTION) and value.__text_signature__:
+                found.setdefault(value.__module__ or module, {})[name] = value.__text_signature__
+    types_below(types)
+    for kind in types:
+        own = {}
+        if kind.__text_signature__:
+            own[kind.__qualname__] = kind.__text_signature__
+        for name, value in vars(kind).items():
+            value = value.__func__ if isinstance(value, staticmethod) else value
+            if not isinstance(value, (FUNCTION, METHOD, CLASS_METHOD, OPERATOR)) or not value.__text_signature__:
+                continue
+            if isinstance(value, OPERATOR) or name == "__new__":
+                operators[name] = value.__text_signature__
+            else:
+                own[f"{kind.__qualname__}.{name}"] = value.__text_signature__
+        if own:
+            found.setdefault(kind.__module__, {}).update(own)
+    found["operators"] = operators
+    return {f"signatures/{module}": dict(sorted(found[module].items())) for module in sorted(found)}
+
+
+# === writing ===
+
+
 def array(name, data):
     return f"static const unsigned char {name}[] = {{{','.join(map(str, data))}}};\n"
 
 
-def main(library, prelude, zone_folder, out):
+def main(library, prelude, zone_folder, inittab, out):
     modules = {}
     for name, path in library_files(library):
         modules[name] = (path.endswith("/__init__.py"), compiled(f"{library}/{path}", f"{LIBRARY_ROOT}/{path}"))
@@ -84,6 +135,8 @@ def main(library, prelude, zone_folder, out):
             table.append(f'{{"{name}", boot_{number}, {len(data)}, {int(is_package)}}},\n')
         file.write(f"static const struct _frozen boot_modules[] = {{{''.join(table)}{{0}}}};\n")
     modules.update((f"zoneinfo/{name}", (False, data)) for name, data in zones(zone_folder).items())
+    # Without references between parts, so that it depends on nothing else.
+    modules.update((name, (False, marshal.dumps(each, 2))) for name, each in signatures(modules_in_c(inittab)).items())
     packed, known = bytearray(), {}
     with open(f"{out}/library-table.h", "w", encoding="utf-8") as file:
         file.write("const struct library_file library_files[] = {\n")

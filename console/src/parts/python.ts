@@ -6,23 +6,23 @@ import { textOf, type Source } from './source';
 
 /** Modules of Python's library that `python-wasm` does not have. */
 const ABSENT = words(`
-  antigravity bdb bz2 cProfile cmd code compileall ctypes curses dbm doctest ensurepip fcntl ftplib grp idlelib
-  imaplib lzma mailbox mmap modulefinder msvcrt multiprocessing nt nturl2path pdb poplib profile pstats pty pwd
-  py_compile pyclbr pydoc pydoc_data readline resource rlcompleter smtplib sqlite3 syslog tabnanny termios
-  tkinter trace tty turtle turtledemo venv webbrowser winreg winsound wsgiref xmlrpc zipapp`);
+  antigravity cProfile compileall curses dbm ensurepip fcntl grp idlelib mailbox mmap modulefinder msvcrt
+  multiprocessing nt nturl2path pty pwd py_compile pyclbr pydoc pydoc_data readline resource syslog tabnanny
+  termios tkinter tty turtle turtledemo venv webbrowser winreg winsound wsgiref xmlrpc zipapp`);
 
 /** The other modules of Python's library. */
 const LIBRARY = words(`
-  __future__ __main__ abc argparse array ast asyncio atexit base64 binascii bisect builtins calendar cmath codecs
-  codeop collections colorsys concurrent configparser contextlib contextvars copy copyreg csv dataclasses datetime
-  decimal difflib dis email encodings enum errno faulthandler filecmp fileinput fnmatch fractions functools gc
-  genericpath getopt getpass gettext glob graphlib gzip hashlib heapq hmac html http importlib inspect io
-  ipaddress itertools json keyword linecache locale logging marshal math mimetypes netrc ntpath numbers opcode
-  operator optparse os pathlib pickle pickletools pkgutil platform plistlib posix posixpath pprint pyexpat queue
-  quopri random re reprlib runpy sched secrets select selectors shelve shlex shutil signal site socket
-  socketserver sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess symtable
-  sys sysconfig tarfile tempfile textwrap this threading time timeit token tokenize tomllib traceback tracemalloc
-  types typing unicodedata unittest urllib uuid warnings wave weakref xml zipfile zipimport zlib zoneinfo`);
+  __future__ __main__ abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 calendar cmath
+  cmd code codecs codeop collections colorsys concurrent configparser contextlib contextvars copy copyreg csv
+  ctypes dataclasses datetime decimal difflib dis doctest email encodings enum errno faulthandler filecmp fileinput
+  fnmatch fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib gzip hashlib heapq hmac
+  html http imaplib importlib inspect io ipaddress itertools json keyword linecache locale logging lzma marshal
+  math mimetypes netrc ntpath numbers opcode operator optparse os pathlib pdb pickle pickletools pkgutil platform
+  plistlib poplib posix posixpath pprint profile pstats pyexpat queue quopri random re reprlib rlcompleter runpy
+  sched secrets select selectors shelve shlex shutil signal site smtplib socket socketserver sqlite3 sre_compile
+  sre_constants sre_parse ssl stat statistics string stringprep struct subprocess symtable sys sysconfig tarfile
+  tempfile textwrap this threading time timeit token tokenize tomllib trace traceback tracemalloc types typing
+  unicodedata unittest urllib uuid warnings wave weakref xml zipfile zipimport zlib zoneinfo`);
 
 /** Packages with compiled parts. */
 const COMPILED = words(`
@@ -32,9 +32,9 @@ const COMPILED = words(`
 
 /** Modules whose use is to connect to something otherwise than by whole requests of HTTP. */
 const CONNECTING = words(`
-  socket socketserver http.server httpx httpcore aiohttp websockets websocket tornado twisted boto3 botocore
-  aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka elasticsearch stripe slack_sdk openai
-  anthropic`);
+  socket socketserver http.server ftplib imaplib poplib smtplib httpx httpcore aiohttp websockets websocket tornado
+  twisted boto3 botocore aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka elasticsearch stripe
+  slack_sdk openai anthropic`);
 
 /** Names of modules that are there, whose use does not work: module, names, what they do. */
 const USES: readonly (readonly [module: string, names: string, does: string])[] = [
@@ -50,7 +50,8 @@ const USES: readonly (readonly [module: string, names: string, does: string])[] 
     start_unix_server`,
     'starts a process or a connection',
   ],
-  ['hashlib', 'pbkdf2_hmac scrypt', 'is OpenSSL’s'],
+  ['ctypes', 'CDLL PyDLL cdll pydll pythonapi', 'calls native code'],
+  ['sqlite3', 'connect Connection', 'opens a file, unless it is “:memory:”'],
 ];
 
 /** Files that are opened to be written, or written at once. */

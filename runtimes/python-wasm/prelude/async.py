@@ -91,5 +91,6 @@ async def as_coroutine(awaitable):
 
 
 asyncio.set_event_loop_policy(Policy())
-asyncio.DefaultEventLoopPolicy = Policy
-asyncio.SelectorEventLoop = Loop
+for module in (asyncio, asyncio.unix_events):
+    module.DefaultEventLoopPolicy = Policy
+    module.EventLoop = module.SelectorEventLoop = Loop

@@ -4,6 +4,7 @@ import builtins
 import sys
 
 import _serverledge
+import _serverledge_rehearsal as rehearsal
 import serverledge
 from _serverledge_errors import OTHER_RUNTIME
 from _serverledge_importing import library
@@ -26,6 +27,7 @@ def make():
     builtins.call, builtins.acall, builtins.CallError = serverledge.call, serverledge.acall, serverledge.CallError
     import _thread
     _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
+    library.after.update(rehearsal.AFTER)
     library.after.update(asyncio=change_asyncio, random=change_random, subprocess=change_subprocess)
     library.after["socket"] = change_socket
     library.after.update({"http.client": change_client, "urllib.request": change_opener})
@@ -44,6 +46,7 @@ def change_asyncio(module):
 def change_random(module):
     # No two invocations draw the same numbers. The method is that of the library, whatever the name becomes.
     beginnings.append(module._inst.seed)
+    rehearsal.AFTER["random"](module)
 
 
 def change_subprocess(module):

@@ -66,6 +66,11 @@ class Files(Loader):
     def get_filename(self, name):
         return CODE + self.file_of(name)[0]
 
+    def finder_of(self, path):
+        """A hook of sys.path_hooks: what finds the modules of a folder."""
+        import _serverledge_folders
+        return _serverledge_folders.finder_of(self, path)
+
     # --- data ---
 
     def get_data(self, path):

@@ -1,61 +1,30 @@
 """Loads the user's files at deploy, finds the handler, and runs it in each invocation."""
 
 import gc
-import io
 import json
 import sys
 from gc import collect, freeze
 
 import _serverledge
+import _serverledge_additions as additions
 import _serverledge_changes as changes
 import _serverledge_disk as disk
 import _serverledge_environment as environment
 import _serverledge_errors as errors
 import _serverledge_handler
+import _serverledge_rehearsal as rehearsal
 import _serverledge_warnings as warnings
 from _serverledge_files import Files
 from _serverledge_importing import CODE
+from _serverledge_streams import STREAMS, flush, open_streams, output
 from serverledge import from_json, to_ascii_json, to_json
 
-STREAMS = ("stdout", "stderr")
 # After so many the interpreter has learnt it.
 WARM_UP_ROUNDS = 20
 
 # What is set at deploy: the handler as a function of (params, context), and whether it looks at the context.
 call = None
 wants_context = False
-
-
-class Log(io.RawIOBase):
-    """The log, which is all that there is to write to."""
-
-    def writable(self):
-        return True
-
-    def write(self, data):
-        return _serverledge.log(data)
-
-    def fileno(self):
-        return 2
-
-
-def stream():
-    return io.TextIOWrapper(io.BufferedWriter(Log()), "utf-8", "backslashreplace", "\n", line_buffering=True)
-
-
-def open_streams():
-    sys.stdout = sys.__stdout__ = stream()
-    sys.stderr = sys.__stderr__ = stream()
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), "utf-8")
-
-
-def flush():
-    """What was printed without a line's end. Whoever has put another stream in the place of one knows what it does."""
-    for name in STREAMS:
-        try:
-            getattr(sys, name).flush()
-        except BaseException:
-            pass
 
 
 # === deploy ===
@@ -70,9 +39,12 @@ def load(text):
     contents[file] = request.get("source") or ""
     environment.begin(request.get("env") or {}, frozenset(request.get("secrets") or ()), warnings.warn_of_secret)
     changes.make()
+    additions.make()
+    rehearsal.now()
     files = Files(contents)
     sys.meta_path.insert(len(sys.meta_path) - 1, files)
     sys.path.append(disk.FOLDER)
+    sys.path_hooks.append(files.finder_of)
     disk.begin(files)
     warnings.begin(file)
     try:
@@ -80,6 +52,7 @@ def load(text):
     except BaseException as error:
         flush()
         return (to_ascii_json(errors.describe_load(error, file)).encode(),)
+    rehearsal.know_kinds()
     # Destructors and streams may be the user's: the last of their code runs here, and sees what all of it has seen.
     collect()
     flush()
@@ -100,7 +73,7 @@ def warm_up():
     streams = {name: vars(sys).pop(name) for name in STREAMS if name in vars(sys)}
     gc.disable()
     try:
-        sys.stdout, sys.stderr = stream(), stream()
+        sys.stdout, sys.stderr = output(1, "<stdout>"), output(2, "<stderr>")
         wants_context = True
         more = {"list": [1, 2.5, None, True, "text"]}
         for call in (lambda params, context: params), (lambda params, context: {**params, **more}):

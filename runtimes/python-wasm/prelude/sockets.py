@@ -12,6 +12,7 @@ import re
 import socket as library
 import sys
 
+import _serverledge
 import _serverledge_changes as changes
 from _serverledge import invoked, send
 from _serverledge_request import ONLY_HTTP, Request, fault
@@ -331,6 +332,7 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
 
 library.socket = library.SocketType = socket
 library.getaddrinfo = getaddrinfo
+library.gethostname = _serverledge.builtin(lambda: "localhost", "_socket", "gethostname")
 for each in ("create_server", "fromfd", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo",
              "socketpair"):
     setattr(library, each, refuse)

@@ -133,3 +133,36 @@ test('async generators, context managers and context variables', () => {
   `;
   assert.deepEqual(result(source), [[0, 1, 2], 'inner', 'outer']);
 });
+
+test('loops by all their names', () => {
+  const source = `
+    import asyncio, threading
+
+    async def work():
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            tasks = [group.create_task(asyncio.sleep(0.01, number)) for number in range(3)]
+        here = await asyncio.to_thread(threading.get_ident)
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(1)
+        except TimeoutError:
+            return [[task.result() for task in tasks], here == threading.get_ident(), await asyncio.gather(asyncio.sleep(0, 1), asyncio.sleep(0, 2))]
+
+    def in_loop(loop):
+        try:
+            return loop.run_until_complete(work())
+        finally:
+            loop.close()
+
+    def handler(p):
+        expected = [[0, 1, 2], True, [1, 2]]
+        found = [in_loop(make()) == expected for make in (asyncio.EventLoop, asyncio.SelectorEventLoop, asyncio.new_event_loop)]
+        found += [asyncio.run(work(), **options) == expected for options in ({}, {"debug": True}, {"loop_factory": asyncio.EventLoop})]
+        with asyncio.Runner(loop_factory=asyncio.EventLoop) as runner:
+            found.append(runner.run(work()) == expected)
+        asyncio.set_event_loop_policy(None)
+        kind = type(asyncio.new_event_loop())
+        return [*found, kind is asyncio.EventLoop, asyncio.EventLoop is asyncio.SelectorEventLoop, asyncio.unix_events.EventLoop is kind]
+  `;
+  assert.deepEqual(result(source), Array(10).fill(true));
+});

@@ -88,9 +88,9 @@ test('an exception at deploy tells its place', () => {
 
 for (const [source, message] of [
   ['import numpy', /^No module named 'numpy': it has compiled parts, .* with the runtime python,/],
-  ['import bz2', /^No module named 'bz2': the runtime python-wasm does not have this part of Python's library; .* the runtime python,/],
-  ['from sqlite3 import connect', /^No module named 'sqlite3': the runtime python-wasm does not have this part/],
-  ['import ctypes', /^No module named 'ctypes': the runtime python-wasm does not have this part/],
+  ['import dbm', /^No module named 'dbm': the runtime python-wasm does not have this part of Python's library; .* the runtime python,/],
+  ['from curses import wrapper', /^No module named 'curses': the runtime python-wasm does not have this part/],
+  ['import _ctypes', /^No module named '_ctypes': the runtime python-wasm does not have this part/],
   ['import leftpad', /^No module named 'leftpad': send its files with the function if it is written in Python; else deploy/],
   ['import json.nothing', /^No module named 'json.nothing'$/],
 ]) {

@@ -34,20 +34,14 @@ const TITLES = {
 // Why results are not those of CPython.
 const COMPILED = 'it needs compiled parts';
 const REASONS = {
-  boltons: 'it calls `socket.gethostname`',
   'charset-normalizer': 'it tries encodings of Chinese, Japanese and Korean, which are not there',
-  'click-testing': 'it imports `pdb`',
   cryptography: COMPILED,
   deepdiff: 'it needs `cachebox`, which has compiled parts',
-  faker: 'it lists modules with `pkgutil.iter_modules`, which finds none',
   lxml: COMPILED,
-  networkx: 'it imports `bz2`',
   numpy: COMPILED,
   openpyxl: 'it writes a temporary file',
   pandas: COMPILED,
   pydantic: 'it needs `pydantic-core`, which has compiled parts',
-  pypdf: 'it needs the encoding `mac_roman`, which is not there',
-  sympy: 'it imports `ctypes`',
   ujson: COMPILED,
 };
 
@@ -126,7 +120,12 @@ function install(pip, requirements, target, wheels) {
       ...requirements,
     );
     if (told === undefined) return undefined;
-    const [, wanted] = /satisfies the requirement ([A-Za-z0-9].*?) \(from /.exec(told) ?? [];
+    const [, named] = /satisfies the requirement ([A-Za-z0-9].*?) \(from /.exec(told) ?? [];
+    // Where a constraint gives the version, pip does not say which package it misses.
+    const isUnnamed = named === undefined && told.includes('ResolutionImpossible');
+    const wanted = isUnnamed ? rules.optionalParts.find((part) => !fetched.has(part)) : named;
+    if (isUnnamed && wanted === undefined)
+      return { fault: 'is not fetched', message: 'one of its packages has no wheel in Python' };
     if (wanted === undefined) throw new Fault(`pip does not fetch ${requirements.join(' ')}: ${told.trim()}`);
     const name = /^[\w.-]+/.exec(wanted)[0].toLowerCase().replaceAll(/[_.]/g, '-');
     if (!rules.optionalParts.includes(name) || fetched.has(name) || !fetchForAnyMachine(pip, wanted, wheels))

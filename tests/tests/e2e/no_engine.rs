@@ -24,7 +24,7 @@ fn check_serves_wasm(node: &Node) -> Result<()> {
 fn the_client_says_what_is_missing() -> Result<()> {
     let node = Node::start()?;
     // What python-wasm does not have.
-    let python = format!("import sqlite3\n{HELLO_PY}");
+    let python = format!("import curses\n{HELLO_PY}");
     for (file, content, old_name) in [
         ("hello.py", python.as_str(), "python310"),
         ("hello.js", HELLO_JS, "nodejs17ng"),

@@ -246,7 +246,7 @@ fn every_fault_has_its_code(node: &Node) -> Result<()> {
             &["cannot be written as JSON"],
         ),
         (
-            "def handler():\n    import sqlite3",
+            "def handler():\n    import curses",
             json!({}),
             502,
             "function_error",

@@ -415,7 +415,7 @@ mod tests {
 
     fn what_a_package_needs_counts() {
         let files = [("main.py", "import tool"), ("requirements.txt", "tool")];
-        let pip = INSTALLS.replace("import json", "import lzma");
+        let pip = INSTALLS.replace("import json", "import dbm");
         let lab = lab(&files, &pip);
         let (runtime, paths, remark) = sent(&lab.path().join("app"), None).unwrap();
         assert_eq!(
@@ -423,7 +423,7 @@ mod tests {
             ("python", "main.py requirements.txt")
         );
         assert!(
-            remark.contains("tool/__init__.py imports \"lzma\""),
+            remark.contains("tool/__init__.py imports \"dbm\""),
             "{remark}"
         );
         let (runtime, ..) = sent(&lab.path().join("app"), WASM).unwrap();

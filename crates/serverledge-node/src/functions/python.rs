@@ -20,7 +20,7 @@ const PACKED: &[u8] = include_bytes!("../../../../runtimes/python-wasm/python.wa
 /// The name of the engine among the executor's bases.
 const NAME: &str = "python";
 /// Length of the engine: the room that it is unpacked into.
-const UNPACKED_BYTES: usize = 8 << 20;
+const UNPACKED_BYTES: usize = 10 << 20;
 /// The files in which an unnamed handler is looked for, as in the runtime python.
 const USUAL: [&str; 5] = ["main", "handler", "function", "app", "index"];
 /// Lists of packages, which the runtime python installs and this one does not.

@@ -2,23 +2,24 @@
 
 /// Modules of Python's library that the runtime `python-wasm` does not have.
 pub(super) const ABSENT: &str = "\
-    antigravity bdb bz2 cProfile cmd code compileall ctypes curses dbm doctest ensurepip fcntl ftplib grp idlelib \
-    imaplib lzma mailbox mmap modulefinder msvcrt multiprocessing nt nturl2path pdb poplib profile pstats pty pwd \
-    py_compile pyclbr pydoc pydoc_data readline resource rlcompleter smtplib sqlite3 syslog tabnanny termios \
-    tkinter trace tty turtle turtledemo venv webbrowser winreg winsound wsgiref xmlrpc zipapp";
+    antigravity cProfile compileall curses dbm ensurepip fcntl grp idlelib mailbox mmap modulefinder msvcrt \
+    multiprocessing nt nturl2path pty pwd py_compile pyclbr pydoc pydoc_data readline resource syslog tabnanny \
+    termios tkinter tty turtle turtledemo venv webbrowser winreg winsound wsgiref xmlrpc zipapp";
 
 /// The other modules of Python's library.
 pub(super) const LIBRARY: &str = "\
-    __future__ __main__ abc argparse array ast asyncio atexit base64 binascii bisect builtins calendar cmath codecs \
-    codeop collections colorsys concurrent configparser contextlib contextvars copy copyreg csv dataclasses datetime \
-    decimal difflib dis email encodings enum errno faulthandler filecmp fileinput fnmatch fractions functools gc \
-    genericpath getopt getpass gettext glob graphlib gzip hashlib heapq hmac html http importlib inspect io \
-    ipaddress itertools json keyword linecache locale logging marshal math mimetypes netrc ntpath numbers opcode \
-    operator optparse os pathlib pickle pickletools pkgutil platform plistlib posix posixpath pprint pyexpat queue \
-    quopri random re reprlib runpy sched secrets select selectors shelve shlex shutil signal site socket \
-    socketserver sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess symtable \
-    sys sysconfig tarfile tempfile textwrap this threading time timeit token tokenize tomllib traceback tracemalloc \
-    types typing unicodedata unittest urllib uuid warnings wave weakref xml zipfile zipimport zlib zoneinfo";
+    __future__ __main__ abc argparse array ast asyncio atexit base64 bdb binascii bisect builtins bz2 calendar cmath \
+    cmd code codecs codeop collections colorsys concurrent configparser contextlib contextvars copy copyreg csv \
+    ctypes dataclasses datetime decimal difflib dis doctest email encodings enum errno faulthandler filecmp \
+    fileinput fnmatch fractions ftplib functools gc genericpath getopt getpass gettext glob graphlib gzip hashlib \
+    heapq hmac html http imaplib importlib inspect io ipaddress itertools json keyword linecache locale logging lzma \
+    marshal math mimetypes netrc ntpath numbers opcode operator optparse os pathlib pdb pickle pickletools pkgutil \
+    platform plistlib poplib posix posixpath pprint profile pstats pyexpat queue quopri random re reprlib \
+    rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtplib socket socketserver \
+    sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct subprocess symtable sys \
+    sysconfig tarfile tempfile textwrap this threading time timeit token tokenize tomllib trace traceback \
+    tracemalloc types typing unicodedata unittest urllib uuid warnings wave weakref xml zipfile zipimport zlib \
+    zoneinfo";
 
 /// Packages with compiled parts, by the names of their modules: those that the runtime itself names in its errors.
 pub(super) const COMPILED: &str = "\
@@ -28,8 +29,9 @@ pub(super) const COMPILED: &str = "\
 
 /// Modules of the library and packages whose use is to connect to something otherwise than by whole requests of HTTP.
 pub(super) const CONNECTING: &str = "\
-    socket socketserver http.server httpx httpcore aiohttp websockets websocket tornado twisted boto3 botocore \
-    aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka elasticsearch stripe slack_sdk openai anthropic";
+    socket socketserver http.server ftplib imaplib poplib smtplib httpx httpcore aiohttp websockets websocket \
+    tornado twisted boto3 botocore aioboto3 paramiko fabric redis pymysql aiomysql pg8000 pika kafka elasticsearch \
+    stripe slack_sdk openai anthropic";
 
 /// Names of a module that is there, whose use does not work.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub(super) struct ContainerUse {
 }
 
 /// Everything of that kind.
-pub(super) static USES: [ContainerUse; 8] = [
+pub(super) static USES: [ContainerUse; 9] = [
     ContainerUse {
         module: "threading",
         names: &["Thread", "Timer"],
@@ -101,9 +103,14 @@ pub(super) static USES: [ContainerUse; 8] = [
         does: "starts a process or a connection",
     },
     ContainerUse {
-        module: "hashlib",
-        names: &["pbkdf2_hmac", "scrypt"],
-        does: "is OpenSSL's",
+        module: "ctypes",
+        names: &["CDLL", "PyDLL", "cdll", "pydll", "pythonapi"],
+        does: "calls native code",
+    },
+    ContainerUse {
+        module: "sqlite3",
+        names: &["connect", "Connection"],
+        does: "opens a file, unless it is \":memory:\"",
     },
 ];
 

@@ -6,30 +6,9 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const LEFT_OUT = [
-  ...[
-    '_pyrepl/__init__',
-    '_pyrepl/pager',
-    'bdb',
-    'cmd',
-    'code',
-    'compileall',
-    'dbm/__init__',
-    'dbm/dumb',
-    'doctest',
-    'mailbox',
-  ],
-  ...[
-    'pdb',
-    'py_compile',
-    'pydoc',
-    'pydoc_data/__init__',
-    'rlcompleter',
-    'smtplib',
-    'wsgiref/__init__',
-    'wsgiref/handlers',
-    'wsgiref/headers',
-  ],
-  ...['wsgiref/simple_server', 'wsgiref/util'],
+  ...['_pyrepl/__init__', '_pyrepl/pager', 'compileall', 'dbm/__init__', 'dbm/dumb', 'mailbox', 'py_compile', 'pydoc'],
+  ...['pydoc_data/__init__', 'wsgiref/__init__', 'wsgiref/handlers', 'wsgiref/headers', 'wsgiref/simple_server'],
+  'wsgiref/util',
 ];
 const IMPORT = /^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([^\n#]+))/gm;
 
