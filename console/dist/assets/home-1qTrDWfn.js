@@ -1,1 +1,0 @@
-import{f as e}from"./jsxRuntime-BakDCIwa.js";import{Q as t}from"./index-BvlLGiw-.js";function n(){return e(()=>t(`/functions`,{replace:!0}),[]),null}export{n as default};

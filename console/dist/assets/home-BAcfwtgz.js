@@ -1,0 +1,1 @@
+import{f as e}from"./jsxRuntime-BakDCIwa.js";import{Q as t}from"./index-wSzX6ZY5.js";function n(){return e(()=>t(`/functions`,{replace:!0}),[]),null}export{n as default};

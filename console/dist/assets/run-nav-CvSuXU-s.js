@@ -1,1 +1,0 @@
-import{Z as e,et as t}from"./index-BvlLGiw-.js";import{t as n}from"./jsxRuntime-BakDCIwa.js";var r=[[`/runs`,`All runs`],[`/runs/asynchronous`,`Asynchronous`],[`/runs/dead-letters`,`Dead letters`]];function i(){let{path:i}=t();return n(`nav`,{class:`subnav`,"aria-label":`Runs`,children:r.map(([t,r])=>n(e,{to:t,"aria-current":t===i?`page`:void 0,children:r},t))})}export{i as t};

@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-BkJAiJ5q.js";import{t}from"./run-nav-CvSuXU-s.js";import{s as n}from"./index-BvlLGiw-.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};

@@ -1,0 +1,1 @@
+import{t as e}from"./run-list-DBDQjQR7.js";import{t}from"./run-nav-3ySex-ly.js";import{s as n}from"./index-wSzX6ZY5.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
