@@ -26,12 +26,21 @@ files, shadowed, hidden = None, frozenset(), {}
 def make():
     builtins.call, builtins.acall, builtins.CallError = serverledge.call, serverledge.acall, serverledge.CallError
     import _thread
-    _thread.start_new_thread = _thread.start_new = _thread.start_joinable_thread = no_thread
-    library.after.update(rehearsal.AFTER)
-    library.after.update(asyncio=change_asyncio, random=change_random, subprocess=change_subprocess)
-    library.after["socket"] = change_socket
-    library.after.update({"http.client": change_client, "urllib.request": change_opener})
-    library.after.update({"zoneinfo._common": change_zones, "zoneinfo._tzpath": change_zone_names})
+    for name in "start_new_thread", "start_new", "start_joinable_thread":
+        setattr(_thread, name, _serverledge.builtin(no_thread, "_thread", name))
+    for name, change in CHANGES.items():
+        library.call_after(name, change)
+    for name in rehearsal.REHEARSED:
+        library.call_after(name, rehearse)
+        # The prelude itself has imported some.
+        if name in sys.modules:
+            rehearse(sys.modules[name])
+
+
+def rehearse(module):
+    """Not where a module of the function's has the place of one of the library: it would run there."""
+    if not shadowed:
+        rehearsal.rehearse(module)
 
 
 def no_thread(*arguments, **keywords):
@@ -46,7 +55,10 @@ def change_asyncio(module):
 def change_random(module):
     # No two invocations draw the same numbers. The method is that of the library, whatever the name becomes.
     beginnings.append(module._inst.seed)
-    rehearsal.AFTER["random"](module)
+
+
+def change_hashlib(module):
+    own("_serverledge_kdf").add(module)
 
 
 def change_subprocess(module):
@@ -88,6 +100,12 @@ def change_zones(module):
 
 def change_zone_names(module):
     module.available_timezones = lambda: {name.removeprefix(ZONES) for name in _serverledge.names() if name.startswith(ZONES)}
+
+
+CHANGES = {
+    "asyncio": change_asyncio, "hashlib": change_hashlib, "http.client": change_client, "random": change_random,
+    "socket": change_socket, "subprocess": change_subprocess, "urllib.request": change_opener,
+    "zoneinfo._common": change_zones, "zoneinfo._tzpath": change_zone_names}
 
 
 def is_async(function):

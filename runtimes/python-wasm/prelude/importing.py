@@ -32,10 +32,14 @@ class Loader:
 
 
 class Library(Loader):
-    """Python's library. Some of its modules are changed when they have been imported: `after` has what is called then."""
+    """Python's library. Some of its modules are changed when they have been imported: `after` has what is called then, in
+    this order."""
 
     def __init__(self):
         self.after = {}
+
+    def call_after(self, name, change):
+        self.after.setdefault(name, []).append(change)
 
     def find_spec(self, name, path=None, target=None):
         is_package = _serverledge.is_package(name)
@@ -44,8 +48,7 @@ class Library(Loader):
     def exec_module(self, module):
         name = module.__spec__.name
         exec(_serverledge.code(name), module.__dict__)
-        change = self.after.get(name)
-        if change is not None:
+        for change in self.after.get(name, ()):
             change(module)
 
     def get_code(self, name):

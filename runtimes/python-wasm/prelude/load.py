@@ -6,7 +6,6 @@ import sys
 from gc import collect, freeze
 
 import _serverledge
-import _serverledge_additions as additions
 import _serverledge_changes as changes
 import _serverledge_disk as disk
 import _serverledge_environment as environment
@@ -39,8 +38,6 @@ def load(text):
     contents[file] = request.get("source") or ""
     environment.begin(request.get("env") or {}, frozenset(request.get("secrets") or ()), warnings.warn_of_secret)
     changes.make()
-    additions.make()
-    rehearsal.now()
     files = Files(contents)
     sys.meta_path.insert(len(sys.meta_path) - 1, files)
     sys.path.append(disk.FOLDER)

@@ -1,11 +1,10 @@
-"""Rehearses Python's library at deploy. CPython notes in its code what types it has met, and runs it faster from then on
-(PEP 659). An invocation would learn that anew each time, and write a page wherever it does.
+"""Rehearses Python's library at deploy. CPython notes in its code what types it has met, and runs it faster
+from then on (PEP 659). An invocation would learn that anew each time, and write a page wherever it does.
 
 A module is rehearsed when it has just been imported, so nobody can have changed anything in it."""
 
 import _collections_abc
 import _contextvars as contextvars
-import sys
 
 import _serverledge
 
@@ -17,22 +16,18 @@ MADE = {"dataclass": None, "enum": None}
 KINDS = {getattr(_collections_abc, name) for name in _collections_abc.__all__}
 
 
-def after(rehearsed):
-    """What is to be called with a module after its import."""
-    def rehearse(module):
-        if not _serverledge.invoked():
-            for _ in range(ROUNDS):
-                rehearsed(module)
-
-    return rehearse
+def rehearse(module):
+    if not _serverledge.invoked():
+        repeat(lambda: REHEARSED[module.__name__](module))
 
 
-def now():
-    """Those that the prelude itself has imported."""
-    for name, rehearse in AFTER.items():
-        module = sys.modules.get(name)
-        if module is not None:
-            rehearse(module)
+def repeat(part):
+    """Does it until the interpreter has learnt it. A function that has changed what is used there goes without."""
+    try:
+        for _ in range(ROUNDS):
+            part()
+    except Exception:
+        pass
 
 
 def numbers(numbers):
@@ -207,22 +202,25 @@ def statistics(statistics):
 def random(random):
     one = random.Random(1)
     values = [1, 2, 3, 4, 5]
-    one.choice(values), one.randint(1, 6), one.randrange(5), one.uniform(0, 1), one.gauss(0, 1), one.choices(values, k=2)
+    one.choice(values), one.randint(1, 6), one.randrange(5), one.uniform(0, 1), one.gauss(0, 1)
+    one.choices(values, k=2)
     one.sample(values, 2), one.shuffle(values)
 
 
 def strptime(strptime):
-    for text, pattern in (("2020-02-03 04:05:06", "%Y-%m-%d %H:%M:%S"), ("2020-02-03T04:05:06+0000", "%Y-%m-%dT%H:%M:%S%z"),
-                          ("03/02/20", "%d/%m/%y")):
-        strptime._strptime(text, pattern)
+    strptime._strptime("2020-02-03 04:05:06", "%Y-%m-%d %H:%M:%S")
+    strptime._strptime("2020-02-03T04:05:06+0000", "%Y-%m-%dT%H:%M:%S%z")
+    strptime._strptime("03/02/20", "%d/%m/%y")
 
 
 def datetime(datetime):
     zone = datetime.timezone(datetime.timedelta(hours=1))
     now = datetime.datetime.fromisoformat("2020-02-03T04:05:06+00:00")
     later = now.astimezone(zone) + datetime.timedelta(days=1, seconds=2)
-    later.isoformat(), later.strftime("%Y-%m-%d %H:%M"), (later - now).total_seconds(), later > now, later.replace(hour=1), str(later)
-    datetime.datetime.now(datetime.UTC), datetime.datetime.fromtimestamp(0), datetime.datetime.combine(later.date(), later.time())
+    later.isoformat(), later.strftime("%Y-%m-%d %H:%M"), (later - now).total_seconds(), later > now
+    later.replace(hour=1), str(later)
+    datetime.datetime.now(datetime.UTC), datetime.datetime.fromtimestamp(0)
+    datetime.datetime.combine(later.date(), later.time())
     day = datetime.date.fromisoformat("2020-02-03") + datetime.timedelta(days=1)
     day.isoformat(), day.weekday(), day.year, day == later.date(), f"{day:%d.%m.%Y}", datetime.date.today()
 
@@ -235,11 +233,13 @@ def decimal(decimal):
 def calculate(decimal):
     number = decimal.Decimal("1.10")
     total = sum([number, decimal.Decimal(2)], decimal.Decimal(0)) * 3 / decimal.Decimal("0.7")
-    str(total), f"{total:.2f}", total.quantize(decimal.Decimal("0.01"), decimal.ROUND_HALF_UP), total > 1, int(total), round(total, 2)
+    str(total), f"{total:.2f}", total.quantize(decimal.Decimal("0.01"), decimal.ROUND_HALF_UP), total > 1
+    int(total), round(total, 2)
 
 
 def calendar(calendar):
-    calendar.monthrange(2020, 2), calendar.isleap(2020), calendar.timegm((2020, 2, 3, 4, 5, 6)), calendar.weekday(2020, 2, 3)
+    calendar.monthrange(2020, 2), calendar.isleap(2020), calendar.timegm((2020, 2, 3, 4, 5, 6))
+    calendar.weekday(2020, 2, 3)
     calendar.monthcalendar(2020, 2)
 
 
@@ -255,7 +255,8 @@ def ipaddress(ipaddress):
 def collections(collections):
     counts = collections.Counter("some words")
     counts.update(["a", "b", "a"]), counts["a"], counts["nothing"]
-    counts.most_common(2), counts.most_common(), counts.total(), counts + collections.Counter("a"), list(counts.elements())
+    counts.most_common(2), counts.most_common(), counts.total(), counts + collections.Counter("a")
+    list(counts.elements())
     chain = collections.ChainMap({"a": 1}, {"b": 2})
     chain["b"], chain.get("c"), "a" in chain, list(chain)
 
@@ -278,12 +279,14 @@ def contextlib(contextlib):
 
 def pathlib(pathlib):
     path = pathlib.PurePosixPath("/a/b") / "c.txt"
-    str(path), path.name, path.stem, path.suffix, path.parent, path.parts, path.with_suffix(".md"), path.relative_to("/a")
+    str(path), path.name, path.stem, path.suffix, path.parent, path.parts, path.with_suffix(".md")
+    path.relative_to("/a")
     path == pathlib.PurePosixPath("/a"), path.joinpath("d")
 
 
 def posixpath(posixpath):
-    posixpath.join("/a", "b", "c.txt"), posixpath.basename("/a/b"), posixpath.dirname("/a/b"), posixpath.splitext("c.txt")
+    posixpath.join("/a", "b", "c.txt"), posixpath.basename("/a/b"), posixpath.dirname("/a/b")
+    posixpath.splitext("c.txt")
     posixpath.split("/a/b"), posixpath.normpath("/a/../b"), posixpath.relpath("/a/b", "/a"), posixpath.abspath("/a")
 
 
@@ -301,9 +304,10 @@ def logging(logging):
     handler.close()
 
 
-AFTER = {name: after(rehearsed) for name, rehearsed in {
-    "_strptime": strptime, "base64": base64, "calendar": calendar, "collections": collections, "contextlib": contextlib, "copy": copy,
-    "csv": csv, "dataclasses": dataclasses, "datetime": datetime, "decimal": decimal, "difflib": difflib, "enum": enum, "fractions": fractions, "hashlib": hashlib,
-    "heapq": heapq, "hmac": hmac, "html": html, "ipaddress": ipaddress, "json": json, "logging": logging, "numbers": numbers, "pathlib": pathlib,
+REHEARSED = {
+    "_strptime": strptime, "base64": base64, "calendar": calendar, "collections": collections, "contextlib": contextlib,
+    "copy": copy, "csv": csv, "dataclasses": dataclasses, "datetime": datetime, "decimal": decimal, "difflib": difflib,
+    "enum": enum, "fractions": fractions, "hashlib": hashlib, "heapq": heapq, "hmac": hmac, "html": html,
+    "ipaddress": ipaddress, "json": json, "logging": logging, "numbers": numbers, "pathlib": pathlib,
     "posixpath": posixpath, "random": random, "re": re, "secrets": secrets, "statistics": statistics, "string": string,
-    "textwrap": textwrap, "urllib.parse": parse, "uuid": uuid, "xml.etree.ElementTree": element_tree}.items()}
+    "textwrap": textwrap, "urllib.parse": parse, "uuid": uuid, "xml.etree.ElementTree": element_tree}

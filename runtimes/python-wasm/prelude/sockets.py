@@ -15,6 +15,7 @@ import sys
 import _serverledge
 import _serverledge_changes as changes
 from _serverledge import invoked, send
+from _serverledge_rehearsal import repeat
 from _serverledge_request import ONLY_HTTP, Request, fault
 
 LENGTH_BYTES = 4
@@ -333,8 +334,9 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
 library.socket = library.SocketType = socket
 library.getaddrinfo = getaddrinfo
 library.gethostname = _serverledge.builtin(lambda: "localhost", "_socket", "gethostname")
-for each in ("create_server", "fromfd", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo",
-             "socketpair"):
+for each in "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo":
+    setattr(library, each, _serverledge.builtin(refuse, "_socket", each))
+for each in "create_server", "fromfd", "socketpair":
     setattr(library, each, refuse)
 
 
@@ -356,10 +358,6 @@ def change_opener(request):
 
 # === deploy ===
 
-# After so many the interpreter has learnt it.
-REHEARSALS = 10
-
-
 def rehearse(ask):
     """Has the interpreter learn what comes with every request: it notes in its code what it has met. Nothing is sent. It
     is done when the module has just been imported, so nobody can have changed anything in it."""
@@ -371,8 +369,7 @@ def rehearse(ask):
     answer = b"%s%s{}" % (len(head).to_bytes(LENGTH_BYTES, "little"), head), False
     try:
         send, invoked = lambda request: answer, lambda: True
-        for _ in range(REHEARSALS):
-            ask()
+        repeat(ask)
     finally:
         send, invoked = present
 

@@ -9,9 +9,9 @@ const { Python, result } = require('./guest.js');
 
 test('functions in the place of those in C are no methods', () => {
   const source = `
-    import builtins, copy, functools, hashlib, inspect, io, os, pickle, posix, socket, types
+    import _thread, builtins, copy, functools, hashlib, inspect, io, os, pickle, posix, socket, types
     NAMES = ("stat", "lstat", "listdir", "scandir", "getcwd", "getcwdb", "access")
-    REPLACED = [open, socket.gethostname, hashlib.pbkdf2_hmac, hashlib.scrypt, *(getattr(os, name) for name in NAMES)]
+    REPLACED = [open, _thread.start_new_thread, socket.gethostname, socket.gethostbyname, hashlib.pbkdf2_hmac, hashlib.scrypt, *(getattr(os, name) for name in NAMES)]
 
     class Here:
         opened, stat, names, folder = open, os.stat, os.listdir, os.getcwd

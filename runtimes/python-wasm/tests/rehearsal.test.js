@@ -62,3 +62,10 @@ test('a module of the function that is called like one of the library is not reh
   const files = { 'statistics.py': 'asked = []\ndef __getattr__(name):\n    if not name.startswith("__"):\n        asked.append(name)\n    raise AttributeError(name)\n' };
   assert.deepEqual(result('import statistics\ndef handler(params):\n    return statistics.asked\n', {}, { files }), []);
 });
+
+test('what a function changes in the library breaks no rehearsal, and no import', () => {
+  const files = { 'heapq.py': 'def nlargest(*arguments):\n    raise AssertionError("called")\n' };
+  assert.equal(result('import statistics, logging\ndef handler(params):\n    return statistics.mean([1, 3])\n', {}, { files }), 2);
+  const patched = 'import io, os\nio.StringIO = None\nimport csv, logging, random\ndef handler(params):\n    return len(random.sample([1, 2], 1))\n';
+  assert.equal(result(patched), 1);
+});
