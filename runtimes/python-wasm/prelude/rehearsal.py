@@ -18,13 +18,13 @@ KINDS = {getattr(_collections_abc, name) for name in _collections_abc.__all__}
 
 def rehearse(module):
     if not _serverledge.invoked():
-        repeat(lambda: REHEARSED[module.__name__](module))
+        repeat(lambda: REHEARSED[module.__name__](module), ROUNDS)
 
 
-def repeat(part):
+def repeat(part, rounds):
     """Does it until the interpreter has learnt it. A function that has changed what is used there goes without."""
     try:
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             part()
     except Exception:
         pass
