@@ -361,6 +361,7 @@ def change_opener(request):
 # After so many the interpreter has learnt it.
 REHEARSALS = 10
 
+
 def rehearse(ask):
     """Has the interpreter learn what comes with every request: it notes in its code what it has met. Nothing is sent. It
     is done when the module has just been imported, so nobody can have changed anything in it."""
