@@ -33,6 +33,25 @@ const CPU_PERIOD_US_MAX: u64 = 100_000;
 /// folder is the function's own to write, so that forbidding it to run what lies there would keep nobody from anything.
 const CODE_TMPFS: &str = "rw,exec,nosuid,nodev,size=128m,mode=0755,uid=65532,gid=65532";
 
+/// Files of the kernel that tell its addresses and modules. Engines leave them open: the kernel itself writes zeros for
+/// addresses, but not where `kernel.perf_event_paranoid` is 1 or less and `kernel.kptr_restrict` is 0 (`kallsyms_show_value`).
+const ADDRESSES: [&str; 2] = ["/proc/kallsyms", "/proc/modules"];
+/// What Docker 29 masks by itself, since a list of own replaces Docker's. Files that the kernel lacks are passed over.
+const MASKED_BY_DOCKER: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
 /// The description of one container: its purpose, its image, and the limits and network that it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Recipe {
@@ -175,6 +194,7 @@ impl Recipe {
             privileged: Some(false),
             readonly_rootfs: Some(true),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            masked_paths: Some(masked_paths()),
             tmpfs: Some(self.tmpfs()),
             ipc_mode: Some("private".to_owned()),
             shm_size: Some(i64::try_from(self.tmp.bytes()).unwrap_or(i64::MAX)),
@@ -207,6 +227,9 @@ impl Recipe {
                 .as_ref()
                 .map(|profile| format!("seccomp={}", profile.display())),
         );
+        // Podman passes over the list of Docker's API, and adds these to its own.
+        config.masked_paths = None;
+        security.extend(ADDRESSES.map(|path| format!("mask={path}")));
         if kind.opens_cgroups() {
             security.push("mask=/sys/fs/cgroup".to_owned());
         }
@@ -228,6 +251,14 @@ impl Recipe {
         }
         all
     }
+}
+
+fn masked_paths() -> Vec<String> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let heat =
+        (0..processors).map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
+    let named = MASKED_BY_DOCKER.into_iter().chain(ADDRESSES);
+    named.map(ToOwned::to_owned).chain(heat).collect()
 }
 
 /// Podman has no `uid` and `gid` for a tmpfs: `U` gives it to the container's user. It copies the image's files into one unless
@@ -310,10 +341,12 @@ mod tests {
             assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
             assert_eq!(host.readonly_rootfs, Some(true));
             assert_eq!(host.network_mode.as_deref(), Some("none"));
-            assert_eq!(
-                host.security_opt,
-                Some(vec!["no-new-privileges".to_owned()])
-            );
+            let security = host.security_opt.unwrap();
+            assert_eq!(security[0], "no-new-privileges");
+            let masked = host.masked_paths.unwrap_or(security);
+            for path in ADDRESSES {
+                assert!(masked.iter().any(|mask| mask.ends_with(path)), "{masked:?}");
+            }
             assert_eq!(host.pids_limit, Some(32));
             assert!(host.cap_add.is_none() && host.binds.is_none() && host.devices.is_none());
             let tmpfs = host.tmpfs.unwrap();
@@ -360,7 +393,12 @@ mod tests {
         );
         assert_eq!(
             told.security_opt.unwrap(),
-            ["no-new-privileges", "seccomp=/s"]
+            [
+                "no-new-privileges",
+                "seccomp=/s",
+                "mask=/proc/kallsyms",
+                "mask=/proc/modules"
+            ]
         );
         assert_eq!(told.sysctls, None);
         recipe.reach = Reach::World;

@@ -100,7 +100,7 @@ def kernel_files(_):
              "/sys/fs/cgroup/memory/release_agent", "/sys/fs/cgroup/memory/memory.limit_in_bytes",
              "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/memory.max", "/sys/class/net/lo/mtu", "/sys/kernel/mm/ksm/run"]
     wins = sum((write(path, "wb") for path in paths if path != "/proc/1/oom_score_adj"), [])
-    for path in ["/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/dev/mem", "/dev/kmsg"]:
+    for path in ["/proc/kcore", "/proc/kallsyms", "/proc/modules", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/dev/mem", "/dev/kmsg"]:
         def read(path=path):
             with open(path, "rb") as file:
                 text = file.read(4096)
