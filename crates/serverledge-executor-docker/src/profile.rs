@@ -36,7 +36,7 @@ const CODE_TMPFS: &str = "rw,exec,nosuid,nodev,size=128m,mode=0755,uid=65532,gid
 /// Files of the kernel that tell its addresses and modules. Engines leave them open: the kernel itself writes zeros for
 /// addresses, but not where `kernel.perf_event_paranoid` is 1 or less and `kernel.kptr_restrict` is 0 (`kallsyms_show_value`).
 const ADDRESSES: [&str; 2] = ["/proc/kallsyms", "/proc/modules"];
-/// What Docker 29 masks by itself, since a list of own replaces Docker's. Files that the kernel lacks are passed over.
+/// The paths that Docker 29 masks by itself, named since a list of own replaces Docker's. Files that the kernel lacks are passed over.
 const MASKED_BY_DOCKER: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
