@@ -5,12 +5,17 @@
 
 Reads what cargo says of the programs that it built. The output of each is shown when it has ended; the failed ones are
 named at the end. The programs that use the machine's container engine take turns, and that with browsers runs alone.
+A program that hangs is ended after a time, and whoever ends this script sees what the running programs printed: it
+names the tests that have been running for over a minute.
 """
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -20,6 +25,8 @@ ALONE = {"platform"}
 # The longest first, so that none of them runs alone at the end.
 FIRST = ["platform", "serverledge-executor-docker/main", "e2e", "cluster", "containers"]
 TAKE_TURNS = {"serverledge-executor-docker/main", "containers"}
+# The longest takes 16 minutes on two cores that do other work too.
+SECONDS_MAX = float(os.environ.get("SERVERLEDGE_TEST_SECONDS_MAX", 30 * 60))
 
 
 def programs(lines):
@@ -45,6 +52,7 @@ class Run:
     def __init__(self, waiting):
         self.waiting, self.all, self.passed, self.failed = waiting, len(waiting), 0, []
         self.turn_taken = False
+        self.running, self.hung = {}, []
         self.changed = threading.Condition()
 
     def next(self):
@@ -67,35 +75,105 @@ class Run:
 
     def lane(self):
         while (one := self.next()) is not None:
-            name, program, folder = one
-            environment = {**os.environ, "CARGO_MANIFEST_DIR": folder}
-            began = time.monotonic()
-            done = subprocess.run(
-                [program], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-            )
+            passed = self.run(*one)
             with self.changed:
-                if name in TAKE_TURNS:
+                if one[0] in TAKE_TURNS:
                     self.turn_taken = False
-                if done.returncode:
-                    self.failed.append(name)
-                else:
+                if passed:
                     self.passed += 1
+                else:
+                    self.failed.append(one[0])
                 self.changed.notify_all()
-                sys.stdout.flush()
-                sys.stdout.buffer.write(b"\n== %s: %.0f s ==\n" % (name.encode(), time.monotonic() - began) + done.stdout)
-                sys.stdout.buffer.flush()
+
+    def run(self, name, program, folder):
+        environment = {**os.environ, "CARGO_MANIFEST_DIR": folder}
+        with tempfile.TemporaryFile() as output:
+            began = time.monotonic()
+            with subprocess.Popen(
+                [program], cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+            ) as running:
+                with self.changed:
+                    self.running[name] = (running, began, output)
+                how, stacks = ended(running)
+            with self.changed:
+                del self.running[name]
+                show(name, began, output, how)
+                for line in stacks:
+                    print(line)
+                for test in unfinished(output) if how else ():
+                    self.hung.append(f"{name} {test}")
+        return running.returncode == 0
+
+    def interrupted(self, number, _frame):
+        """Ends the programs that run, shows what they printed, and ends this script as the signal would have."""
+        # Held until the end, so that no lane goes on with what was killed.
+        with self.changed:
+            for name, (program, began, output) in self.running.items():
+                show(name, began, output, "was not finished")
+                program.kill()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+def ended(running):
+    """Waits for the end of a program, and brings it about if it does not come by itself. Words for what was not usual, and
+    where the threads of a program stood that hung."""
+    try:
+        running.wait(SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        stacks = stacks_of(running)
+        running.kill()
+        running.wait()
+        return f"was ended after {SECONDS_MAX:.0f} s", stacks
+    return None if running.returncode in (0, 101) else f"ended with {running.returncode}", []
+
+
+def stacks_of(running):
+    """The functions in which the threads of a program are, if the machine has gdb."""
+    command = ["gdb", "-p", str(running.pid), "-batch", "-ex", "thread apply all backtrace 40"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [f"no stacks of the program that hangs: {error}"]
+    lines = done.stdout.decode(errors="replace").splitlines()
+    # Runtimes are the same in all threads.
+    return [line[:200] for line in lines if re.match(r"Thread |#", line) and not re.search(r" in (std|core|tokio|alloc|test)::", line)]
+
+
+def unfinished(output):
+    """The tests that had been running for over a minute and have no result."""
+    printed = printed_by(output).decode(errors="replace")
+    slow = re.findall(r"^test (\S+) has been running for over 60 seconds", printed, re.M)
+    return [name for name in slow if not re.search(rf"^test {re.escape(name)} \.\.\. ", printed, re.M)]
+
+
+def printed_by(output):
+    # The program writes at the place that it shares with this process, so that place is left alone.
+    return os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0)
+
+
+def show(name, began, output, how):
+    """Prints what a program printed."""
+    title = f"{name}: {time.monotonic() - began:.0f} s" + (f", {how}" if how else "")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"\n== %s ==\n" % title.encode() + printed_by(output))
+    sys.stdout.buffer.flush()
 
 
 def main():
     run = Run(programs(sys.stdin))
     if not run.all:
         sys.exit("cargo told of no test programs")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, run.interrupted)
     run.alone()
     lanes = [threading.Thread(target=run.lane) for _ in range(AT_ONCE)]
     for lane in lanes:
         lane.start()
     for lane in lanes:
         lane.join()
+    for test in run.hung:
+        print(f"came to no end: {test}")
     if run.failed:
         sys.exit(f"failed: {', '.join(sorted(run.failed))}")
     if run.passed != run.all:
