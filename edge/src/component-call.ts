@@ -1,5 +1,6 @@
 // One call of a component, as the functions of the host see it: its resources, its output, its time.
 
+import { variables } from './environment.js';
 import { CallError, overdue } from './errors.js';
 import type { ComponentRequest } from './component-protocol.js';
 import { Misuse } from './component-types.js';
@@ -92,6 +93,7 @@ export class ComponentCall {
   // Bytes of all bodies, and of what else the host keeps.
   #written = 0;
   #held = 0;
+  #environment: string[][] | undefined;
   /** What a host function ended the guest with. */
   failure: unknown;
 
@@ -118,6 +120,14 @@ export class ComponentCall {
     const left = this.began + timeout_ms - performance.now();
     if (left <= 0) throw overdue(timeout_ms);
     return left;
+  }
+
+  /** The variables, the same in all of the call. */
+  environment(): string[][] {
+    return (this.#environment ??= variables(this.wanted, this.remaining()).map((variable) => {
+      const end = variable.indexOf('=');
+      return [variable.slice(0, end), variable.slice(end + 1)];
+    }));
   }
 
   /** The response, or the error that the call is. */

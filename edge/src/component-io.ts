@@ -182,10 +182,7 @@ export const IO: HostFunctions = {
   }),
   ...functions('wasi:random/insecure-seed', { 'insecure-seed': [[], record(u64, u64), () => [randomNumber(), randomNumber()]] }),
   ...functions('wasi:cli/environment', {
-    'get-environment': [[], list(record(text, text)), () => {
-      const { env, handler } = here().wanted;
-      return [...Object.entries(env), ['SERVERLEDGE_HANDLER', handler], ['SERVERLEDGE_INVOCATION_ID', crypto.randomUUID()]];
-    }],
+    'get-environment': [[], list(record(text, text)), () => here().environment()],
     'get-arguments': [[], list(text), () => [here().wanted.name]],
     'initial-cwd': [[], option(text), () => undefined],
   }),

@@ -1,6 +1,7 @@
 // Runs functions: each call in a fresh instance, one call at a time, calls of functions inside it.
 
 import { canonical } from './canonical.js';
+import { variables } from './environment.js';
 import { CallError, overdue } from './errors.js';
 import { release, take } from './instances.js';
 import type { LoadedFunction } from './protocol.js';
@@ -192,12 +193,7 @@ class Instance implements Guest {
   }
 
   get environment(): readonly string[] {
-    const { env, handler } = this.loaded.function;
-    return (this.#environment ??= [
-      ...Object.entries(env).map(([variable, value]) => `${variable}=${value}`),
-      `SERVERLEDGE_HANDLER=${handler}`,
-      `SERVERLEDGE_INVOCATION_ID=${crypto.randomUUID()}`,
-    ]);
+    return (this.#environment ??= variables(this.loaded.function, this.timeLeft()));
   }
 
   callOther(pointers: Pointers, refusal?: string): bigint {
@@ -241,7 +237,7 @@ class Instance implements Guest {
     exports._initialize?.();
     const at = exports.serverledge_alloc(params.length);
     if (at === 0 && params.length > 0) {
-      throw new CallError('function_error', `serverledge_alloc found no room for ${params.length} bytes of parameters`);
+      throw new CallError('function_error', `serverledge_alloc found no room for the parameters`);
     }
     pointed('the host from serverledge_alloc', () => range(at, params.length)).set(params);
     const packed = BigInt.asUintN(64, exports.serverledge_handle(at, params.length));
@@ -255,7 +251,7 @@ class Instance implements Guest {
   // The error that a reactor reports.
   #reported(bytes: Uint8Array): CallError {
     const { error, message, stack } = errorObject(bytes);
-    const words = [error, message].filter((word) => word !== '').join(': ') || 'the function reported an error without a message';
+    const words = [error, message].filter((word) => word !== '').join(': ') || 'an error without a message';
     return this.#lacksMemory(words) ? outOfMemory(`${words}; `, stack) : new CallError('function_error', words, stack);
   }
 
@@ -273,7 +269,7 @@ class Instance implements Guest {
   // A host is not told that `memory.grow` was refused. It was, if no page more is allowed, or if the guest says so.
   #lacksMemory(words: string): boolean {
     const size = this.memory?.buffer.byteLength ?? 0;
-    return size + PAGE_BYTES > this.loaded.function.limits.memory_bytes || /out of memory|memory allocation of \d+ bytes failed/i.test(words);
+    return size + PAGE_BYTES > this.loaded.function.limits.memory_bytes || /out of memory|memory allocation of \d+ bytes failed|^MemoryError\b/i.test(words);
   }
 }
 

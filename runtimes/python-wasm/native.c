@@ -82,20 +82,49 @@ static PyObject *environment(PyObject *self, PyObject *none) {
     return found;
 }
 
-PyDoc_STRVAR(invocation_id_doc, "The name of this invocation; empty if it is not told.");
-static PyObject *invocation_id(PyObject *self, PyObject *none) {
-    static const char name[] = "SERVERLEDGE_INVOCATION_ID=";
-    size_t count;
-    char **list = host_environment(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strncmp(list[i], name, sizeof name - 1) == 0) return PyUnicode_DecodeUTF8(list[i] + sizeof name - 1, strlen(list[i]) - sizeof name + 1, "replace");
-    return PyUnicode_FromString("");
+/* What the handler is told, and the variables that tell it. Containers tell the same (docs/container-protocol.md). */
+static const struct {
+    const char *key, *variable;
+    bool is_number, is_always_there;
+} facts[] = {
+    {"invocation_id", "SERVERLEDGE_INVOCATION_ID", false, true},
+    {"deadline_ms", "SERVERLEDGE_DEADLINE_MS", true, true},
+    {"memory_mb", "SERVERLEDGE_MEMORY_MB", true, true},
+    {"traceparent", "TRACEPARENT", false, false},
+    {"tracestate", "TRACESTATE", false, false},
+};
+
+/* The value of a variable; NULL if it is not there. */
+static const char *variable(const char *name, char **list, size_t count) {
+    size_t length = strlen(name);
+    for (size_t i = count; i-- > 0;)
+        if (strncmp(list[i], name, length) == 0 && list[i][length] == '=') return list[i] + length + 1;
+    return NULL;
 }
 
-PyDoc_STRVAR(function_name_doc, "The name of the function that is invoked.");
-static PyObject *function_name(PyObject *self, PyObject *none) {
-    const char *name = host_function_name();
-    return PyUnicode_DecodeUTF8(name, strlen(name), "replace");
+static PyObject *text(const char *value) { return PyUnicode_DecodeUTF8(value, strlen(value), "replace"); }
+
+/* Takes over the value. */
+static bool tell(PyObject *told, const char *key, PyObject *value) {
+    bool is_told = value != NULL && PyDict_SetItemString(told, key, value) == 0;
+    Py_XDECREF(value);
+    return is_told;
+}
+
+PyDoc_STRVAR(context_doc, "What the handler is told about its invocation.");
+static PyObject *context(PyObject *self, PyObject *none) {
+    size_t count;
+    char **list = host_environment(&count);
+    PyObject *told = PyDict_New();
+    bool is_whole = told != NULL && tell(told, "function", text(host_function_name()));
+    for (size_t i = 0; is_whole && i < sizeof facts / sizeof *facts; i++) {
+        const char *value = variable(facts[i].variable, list, count);
+        if (value == NULL && !facts[i].is_always_there) continue;
+        if (value == NULL) value = "";
+        is_whole = tell(told, facts[i].key, facts[i].is_number ? PyLong_FromUnsignedLongLong(strtoull(value, NULL, 10)) : text(value));
+    }
+    if (!is_whole) Py_CLEAR(told);
+    return told;
 }
 
 PyDoc_STRVAR(log_doc, "Writes bytes to the log.");
@@ -217,8 +246,7 @@ static PyMethodDef functions[] = {
     {"names", names, METH_NOARGS, names_doc},
     {"invoked", invoked, METH_NOARGS, invoked_doc},
     {"environment", environment, METH_NOARGS, environment_doc},
-    {"invocation_id", invocation_id, METH_NOARGS, invocation_id_doc},
-    {"function_name", function_name, METH_NOARGS, function_name_doc},
+    {"context", context, METH_NOARGS, context_doc},
     {"log", log_bytes, METH_O, log_doc},
     {"call", call, METH_VARARGS, call_doc},
     {"send", send_request, METH_O, send_doc},

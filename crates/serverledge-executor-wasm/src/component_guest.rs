@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serverledge_core::{TraceContext, Version};
+use serverledge_core::Version;
 use tokio::io::AsyncWrite;
 use tokio_util::sync::DropGuard;
 use wasmtime::component::{Resource, ResourceTable};
@@ -21,8 +21,8 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::component_files::{ComponentFiles, FilesView};
 use crate::component_state::{ComponentStores, StoresView};
-use crate::core_guest::trace_variables;
 use crate::files::Preopen;
+use crate::invocation_facts::InvocationFacts;
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered, Stop};
 use crate::outbound::{Outbound, body_error_code};
@@ -60,9 +60,7 @@ impl ComponentGuest {
     pub(crate) fn new(
         meter: Meter,
         version: &Version,
-        function: &str,
-        id: &str,
-        trace: Option<&TraceContext>,
+        facts: &InvocationFacts,
         outbound: Outbound,
         role: ComponentRole,
     ) -> Self {
@@ -71,7 +69,7 @@ impl ComponentGuest {
         wasi.allow_tcp(false)
             .allow_udp(false)
             .max_random_size(RANDOM_BYTES_MAX)
-            .arg(function)
+            .arg(facts.function.as_str())
             .stderr(GuestStream::Log(log.clone()));
         let is_head = match role {
             ComponentRole::Handler { is_head } => {
@@ -89,15 +87,7 @@ impl ComponentGuest {
                 false
             }
         };
-        for (name, value) in &version.env {
-            wasi.env(name, value);
-        }
-        for (name, value) in version.secrets.guest_values() {
-            wasi.env(name, &*value);
-        }
-        wasi.env("SERVERLEDGE_HANDLER", &version.handler)
-            .env("SERVERLEDGE_INVOCATION_ID", id);
-        for (name, value) in trace_variables(trace) {
+        for (name, value) in facts.environment(version) {
             wasi.env(name, &value);
         }
         let http = WasiHttpCtx::new();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serverledge_core::{FunctionName, HostCalls, InvocationId, SplitMix64, TraceContext, Version};
+use serverledge_core::{HostCalls, SplitMix64, Version};
 use wasmtime::Memory;
 
 use crate::descriptor_table::DescriptorTable;
+use crate::invocation_facts::InvocationFacts;
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered};
 
@@ -29,16 +30,30 @@ pub(crate) struct CoreGuest {
     pub(crate) files: Option<Box<DescriptorTable>>,
 }
 
+impl CoreGuest {
+    /// A guest that serves no invocation: it asks a world that stands still, and has neither files nor anybody to call.
+    pub(crate) const fn still(meter: Meter, log: LogTail, stdin: Bytes, stdout_max: usize) -> Self {
+        Self {
+            meter,
+            log,
+            stdin,
+            stdout: Vec::new(),
+            stdout_max,
+            memory: None,
+            world: World::still(),
+            kept_reply: None,
+            files: None,
+        }
+    }
+}
+
 /// The world that a guest sees when it asks about anything beyond its own memory.
 pub(crate) enum World {
     /// An invocation: the machine's clock and generator, the version's environment, a node that calls functions.
     Invocation {
-        function: FunctionName,
-        id: InvocationId,
+        facts: InvocationFacts,
         version: Arc<Version>,
         host: Arc<dyn HostCalls>,
-        /// The trace that it runs in, if there is one.
-        trace: Option<TraceContext>,
         /// The arguments after the function's name.
         args: Vec<String>,
     },
@@ -66,17 +81,6 @@ pub(crate) struct Reply {
     pub(crate) is_error: bool,
 }
 
-/// The variables in which a program finds its trace, by the names that OpenTelemetry gives them.
-pub(crate) fn trace_variables(
-    trace: Option<&TraceContext>,
-) -> impl Iterator<Item = (&'static str, String)> {
-    let parent = trace.map(|trace| ("TRACEPARENT", trace.parent.to_string()));
-    let state = trace.and_then(TraceContext::state);
-    parent
-        .into_iter()
-        .chain(state.map(|state| ("TRACESTATE", state.to_owned())))
-}
-
 impl Metered for CoreGuest {
     fn meter(&mut self) -> &mut Meter {
         &mut self.meter
@@ -97,7 +101,7 @@ impl CoreGuest {
     /// The arguments, of which the first is the function's name.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &str> {
         let (name, args) = match &self.world {
-            World::Invocation { function, args, .. } => (function.as_str(), args.as_slice()),
+            World::Invocation { facts, args, .. } => (facts.function.as_str(), args.as_slice()),
             World::Still { .. } => ("", <&[String]>::default()),
         };
         std::iter::once(name).chain(args.iter().map(String::as_str))
@@ -105,24 +109,12 @@ impl CoreGuest {
 
     /// The environment: the function's own variables, its secrets and what the guest ABI promises, as `NAME=value`.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let World::Invocation {
-            id, version, trace, ..
-        } = &self.world
-        else {
+        let World::Invocation { facts, version, .. } = &self.world else {
             return Vec::new();
         };
-        let own = version
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        let secrets = version.secrets.guest_values();
-        let secrets = secrets.map(|(name, value)| format!("{name}={value}"));
-        own.chain(secrets)
-            .chain([
-                format!("SERVERLEDGE_HANDLER={}", version.handler),
-                format!("SERVERLEDGE_INVOCATION_ID={id}"),
-            ])
-            .chain(trace_variables(trace.as_ref()).map(|(name, value)| format!("{name}={value}")))
+        let variables = facts.environment(version);
+        variables
+            .map(|(name, value)| format!("{name}={value}"))
             .collect()
     }
 

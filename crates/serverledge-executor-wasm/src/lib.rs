@@ -34,6 +34,7 @@ mod guest_headers;
 mod http;
 mod http_reactor;
 mod inspect;
+mod invocation_facts;
 mod kept;
 mod lane;
 mod lent;

@@ -10,9 +10,8 @@ use http::Response;
 use http::header::CONTENT_LENGTH;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    Call, FailureKind, FunctionFailure, FunctionName, HostCalls, HttpBody, InstanceKey,
-    InvocationId, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox, StopError, TraceContext,
-    Version,
+    Call, FailureKind, FunctionFailure, HostCalls, HttpBody, InstanceKey, InvokeError, Outcome,
+    Payload, Reply, Reuse, Sandbox, StopError, TraceContext, Version, unix_ms, whole_millis,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -32,6 +31,7 @@ use crate::failure::{
 use crate::files::{self, BaseTree, Preopen};
 use crate::http::{self as http_run, First, GuestEnd, GuestFault};
 use crate::http_reactor::{self, AnswerForm};
+use crate::invocation_facts::InvocationFacts;
 use crate::lane::GuestFuture;
 use crate::loaded::{LoadedModule, Program};
 use crate::log_tail::LogTail;
@@ -107,6 +107,23 @@ struct Limit {
     length: Duration,
 }
 
+impl Limit {
+    /// The time at which the invocation is ended, in milliseconds of the Unix epoch.
+    fn deadline_ms(self) -> u64 {
+        let left = self.at.saturating_duration_since(Instant::now());
+        unix_ms().saturating_add(whole_millis(left))
+    }
+}
+
+fn facts(call: &Call, host: &dyn HostCalls, limit: Limit) -> InvocationFacts {
+    InvocationFacts {
+        function: call.function.clone(),
+        id: call.id,
+        deadline_ms: limit.deadline_ms(),
+        trace: call.guest_trace(host),
+    }
+}
+
 impl WasmSandbox {
     fn limit(&self, call: &Call) -> Limit {
         let now = Instant::now();
@@ -154,8 +171,9 @@ impl WasmSandbox {
         host: Arc<dyn HostCalls>,
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
-        let trace = call.guest_trace(&*host);
-        let (input, form) = self.core_input(call.payload, trace.as_ref(), limit).await?;
+        let facts = facts(&call, &*host, limit);
+        let trace = facts.trace.as_ref();
+        let (input, form) = self.core_input(call.payload, trace, limit).await?;
         let ProgramCall {
             args,
             stdin,
@@ -179,11 +197,9 @@ impl WasmSandbox {
             stdout_max: self.shared.config.output_bytes_max,
             memory: None,
             world: World::Invocation {
-                function: call.function,
-                id: call.id,
+                facts,
                 version: Arc::clone(&self.version),
                 host,
-                trace,
                 args,
             },
             kept_reply: None,
@@ -266,27 +282,17 @@ impl WasmSandbox {
     /// The store of a component for a call, with its limits armed and room for it in the pool.
     fn component_store(
         &self,
-        (function, id): (&FunctionName, InvocationId),
-        trace: Option<&TraceContext>,
+        facts: &InvocationFacts,
         outbound: Outbound,
         heavy: &Arc<AtomicBool>,
         role: ComponentRole,
     ) -> Result<Store<ComponentGuest>, InvokeError> {
-        let mut text = [0; 36];
         let mut meter = self.meter(heavy);
         let files = match &self.loaded.files {
             Some(base) => Some(self.preopens(base, &mut meter)?),
             None => None,
         };
-        let mut guest = ComponentGuest::new(
-            meter,
-            &self.version,
-            function.as_str(),
-            id.encode(&mut text),
-            trace,
-            outbound,
-            role,
-        );
+        let mut guest = ComponentGuest::new(meter, &self.version, facts, outbound, role);
         if let Some(preopens) = files {
             guest.open(preopens);
         }
@@ -312,7 +318,7 @@ impl WasmSandbox {
         host: Arc<dyn HostCalls>,
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
-        let trace = call.guest_trace(&*host);
+        let facts = facts(&call, &*host, limit);
         let ProgramCall {
             args,
             stdin,
@@ -326,9 +332,8 @@ impl WasmSandbox {
             stdin,
             stdout: stdout.clone(),
         };
-        let of = (&call.function, call.id);
         let outbound = Outbound::new(host, log.clone());
-        let store = self.component_store(of, trace.as_ref(), outbound, &heavy, role)?;
+        let store = self.component_store(&facts, outbound, &heavy, role)?;
         let _running = self.shared.ticker.running();
         let run = Box::pin(cli::run(pre, store));
         let mut guest = self.shared.lane.run(run, heavy);
@@ -362,20 +367,19 @@ impl WasmSandbox {
             return Err(internal_from("run a component", "the program is not one"));
         };
         let pre = pre.clone();
-        let trace = call.guest_trace(&*host);
+        let facts = facts(&call, &*host, limit);
         let (mut request, as_json) = match call.payload {
             Payload::Http(request) => (*request, false),
             Payload::Json(params) => (http_run::json_request(params), true),
         };
-        http_run::set_trace(request.headers_mut(), trace.as_ref());
+        http_run::set_trace(request.headers_mut(), facts.trace.as_ref());
         let (request, lender) = http_run::lent(request, as_json);
         let is_head = request.method() == http::Method::HEAD;
         let heavy = Arc::new(AtomicBool::new(false));
         let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
         let role = ComponentRole::Handler { is_head };
-        let of = (&call.function, call.id);
         let outbound = Outbound::new(host, log.clone());
-        let store = self.component_store(of, trace.as_ref(), outbound, &heavy, role)?;
+        let store = self.component_store(&facts, outbound, &heavy, role)?;
         let running = self.shared.ticker.running();
         let (sender, answer) = oneshot::channel();
         let run: GuestFuture<GuestEnd> = match pre {

@@ -50,9 +50,14 @@
 
   // === context ===
 
+  const told = (get) => ({ enumerable: true, configurable: true, get });
   shared.context = Object.create(Object.prototype, {
-    invocation_id: { enumerable: true, configurable: true, get: () => environment().SERVERLEDGE_INVOCATION_ID ?? '' },
-    function: { enumerable: true, configurable: true, get: () => (native.invoked() ? native.functionName() : '') },
+    invocation_id: told(() => environment().SERVERLEDGE_INVOCATION_ID ?? ''),
+    function: told(() => (native.invoked() ? native.functionName() : '')),
+    deadline_ms: told(() => Number(environment().SERVERLEDGE_DEADLINE_MS ?? 0)),
+    memory_mb: told(() => Number(environment().SERVERLEDGE_MEMORY_MB ?? 0)),
+    traceparent: told(() => environment().TRACEPARENT),
+    tracestate: told(() => environment().TRACESTATE),
   });
 
   // === clocks ===

@@ -117,8 +117,15 @@ check(
   'the context lists what it has',
   'module.exports = (params, context) => context;',
   {},
-  { invocation_id: 'abc', function: 'tested' },
-  { env: { SERVERLEDGE_INVOCATION_ID: 'abc' } },
+  { invocation_id: 'abc', function: 'tested', deadline_ms: 1700000000123, memory_mb: 96 },
+  { env: { SERVERLEDGE_INVOCATION_ID: 'abc', SERVERLEDGE_DEADLINE_MS: '1700000000123', SERVERLEDGE_MEMORY_MB: '96' } },
+);
+check(
+  'the context has the trace, if there is one',
+  'module.exports = (params, context) => [context.traceparent, context.tracestate, context.deadline_ms];',
+  {},
+  ['00-1-2-01', null, 0],
+  { env: { TRACEPARENT: '00-1-2-01' } },
 );
 check('a hashbang', '#!/usr/bin/env node\nmodule.exports = () => 1;', {}, 1);
 check(

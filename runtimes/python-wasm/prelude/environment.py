@@ -58,8 +58,3 @@ def begin(variables, names, warn_of_secret):
     data.clear()
     data.update((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in variables.items())
     environ.__class__ = environb.__class__ = Environment
-
-
-def context():
-    """What the handler is told about its invocation."""
-    return {"invocation_id": _serverledge.invocation_id(), "function": _serverledge.function_name()}

@@ -140,7 +140,7 @@ def handle(text):
             params = from_json(text)
         except (ValueError, RecursionError) as error:
             return failed({"error": "TypeError", "message": f"the parameters are not JSON: {error}", "stack": ""})
-        result = call(params, environment.context() if wants_context else None)
+        result = call(params, _serverledge.context() if wants_context else None)
         if hasattr(type(result), "__await__"):
             result = changes.own("_serverledge_async").wait_for(result)
         return written(result)

@@ -11,9 +11,18 @@ test('a handler gets params and context', () => {
     def handler(params, context):
         return {"sum": params["a"] + params["b"], "context": context}
     `,
-    { name: 'adder', env: { SERVERLEDGE_INVOCATION_ID: 'id-7' } },
+    { name: 'adder', env: { SERVERLEDGE_INVOCATION_ID: 'id-7', SERVERLEDGE_DEADLINE_MS: '1700000000123', SERVERLEDGE_MEMORY_MB: '96' } },
   );
-  assert.deepEqual(guest.call({ a: 1, b: 2 }).result, { sum: 3, context: { invocation_id: 'id-7', function: 'adder' } });
+  const told = { invocation_id: 'id-7', function: 'adder', deadline_ms: 1700000000123, memory_mb: 96 };
+  assert.deepEqual(guest.call({ a: 1, b: 2 }).result, { sum: 3, context: told });
+});
+
+test('the context of a call in a trace has the trace, and one of a host that tells nothing has no facts', () => {
+  const source = 'def handler(context): return context';
+  const trace = { TRACEPARENT: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', TRACESTATE: 'a=b' };
+  const nothing = { invocation_id: '', function: 'tested', deadline_ms: 0, memory_mb: 0 };
+  assert.deepEqual(result(source), nothing);
+  assert.deepEqual(result(source, {}, { env: trace }), { ...nothing, traceparent: trace.TRACEPARENT, tracestate: trace.TRACESTATE });
 });
 
 for (const [signature, expected] of [

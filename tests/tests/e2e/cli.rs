@@ -297,8 +297,8 @@ fn functions_have_an_environment() -> Result<()> {
         .assert_code(0);
     assert_eq!(
         node.cli(&["invoke", "f"])?.assert_code(0).result()?,
-        json!(4),
-        "two of its own, two of ours"
+        json!(6),
+        "two of its own, four of ours"
     );
     let info = node.get("/functions/f")?;
     assert_eq!(info.json()?["Env"], json!(["A", "B"]));

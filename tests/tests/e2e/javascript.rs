@@ -53,6 +53,19 @@ fn ten_lines_answer() -> Result<()> {
         let answer = node.post("/fn/hello", &json!({"name": "Ada"}))?.json()?;
         assert_eq!(answer, json!({"message": "Hello, Ada!", "calls": 1}));
     }
+    let facts = "module.exports = (params, context) => {
+        const left = context.deadline_ms - Date.now();
+        return [0 < left && left <= 30_000, context.memory_mb, Object.keys(context)];
+    };";
+    let names = [
+        "invocation_id",
+        "function",
+        "deadline_ms",
+        "memory_mb",
+        "traceparent",
+        "tracestate",
+    ];
+    assert_eq!(result(&node, facts)?, json!([true, 128, names]));
     let ran = node.cli(&["invoke", "-f", "hello", "-p", "name:Ada"])?;
     assert_eq!(ran.result()?["message"], "Hello, Ada!");
     node.wait_until_free()

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
 use crate::support::{Node, Request, Response, Setup};
@@ -62,6 +62,7 @@ fn python_runs_without_containers() -> Result<()> {
     several_files_are_one_function(&node)?;
     variables_and_secrets_are_the_functions_own(&node)?;
     functions_call_each_other_and_keep_state(&node)?;
+    no_call_finds_what_another_left(&node)?;
     what_does_not_load_is_refused_with_its_place(&node)?;
     every_fault_has_its_code(&node)?;
     requests_reach_the_hosts_that_are_named(&node)?;
@@ -106,8 +107,17 @@ fn results_come_from_plain_and_asynchronous_handlers(node: &Node) -> Result<()> 
             json!("0.3bb"),
         ),
         (
-            "def handler(params, context):\n    return sorted(context)",
-            json!(["function", "invocation_id"]),
+            "import time\n\ndef handler(params, context):\n    \
+             left = context['deadline_ms'] / 1000 - time.time()\n    \
+             return [*sorted(context), 0 < left <= 30, context['memory_mb']]",
+            json!([
+                "deadline_ms",
+                "function",
+                "invocation_id",
+                "memory_mb",
+                true,
+                128
+            ]),
         ),
     ] {
         assert_eq!(result(node, source)?, expected, "{source}");
@@ -187,6 +197,80 @@ fn functions_call_each_other_and_keep_state(node: &Node) -> Result<()> {
     for visits in 1..3 {
         let answer = node.post("/fn/caller", &json!({}))?.json()?;
         assert_eq!(answer, json!(["Hello, Eve!", "function_unknown", visits]));
+    }
+    Ok(())
+}
+
+/// Leaves something wherever a process could, and says what it has found there.
+const LEAVES: &str = r#"
+import builtins, contextvars, decimal, gc, json, os, random, re, sys, types, warnings
+
+seen = []
+state = contextvars.ContextVar("state", default=None)
+
+class Kept:
+    count = 0
+
+def handler(params):
+    found = [name for name, left in {
+        "module": seen, "class": Kept.count, "sys.modules": "left" in sys.modules, "sys.path": "/left" in sys.path,
+        "environ": "LEFT" in os.environ, "context": state.get(), "decimal": decimal.getcontext().prec != 28,
+        "builtins": hasattr(builtins, "left"), "json": json.dumps is None, "warnings": warnings.filters[0][1:2] == ("left",),
+        "recursion": sys.getrecursionlimit() == 500, "gc": not gc.isenabled(), "file": os.path.exists("/tmp/left"),
+        "attribute": hasattr(handler, "left"),
+    }.items() if left]
+    seen.append(params["n"])
+    Kept.count += 1
+    sys.modules["left"] = types.ModuleType("left")
+    sys.path.insert(0, "/left")
+    os.environ["LEFT"] = "1"
+    state.set(params["n"])
+    decimal.getcontext().prec = 5
+    builtins.left = True
+    json.dumps = None
+    warnings.filters.insert(0, ("ignore", "left", Warning, None, 0))
+    sys.setrecursionlimit(500)
+    gc.disable()
+    handler.left = True
+    re.compile(f"left{params['n']}")
+    return {"found": found, "seen": seen, "drawn": random.random()}
+"#;
+const LEAVING_CLIENTS: u64 = 4;
+const LEAVING_CALLS: u64 = 100;
+
+fn no_call_finds_what_another_left(node: &Node) -> Result<()> {
+    deploy(node, "leaves", LEAVES, json!({}))?;
+    let one = |n: u64| {
+        let answer = node.post("/fn/leaves", &json!({ "n": n }))?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        answer.json()
+    };
+    let answers = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..LEAVING_CLIENTS)
+            .map(|client| {
+                let numbers = client * LEAVING_CALLS..(client + 1) * LEAVING_CALLS;
+                scope.spawn(move || {
+                    numbers
+                        .map(|n| Ok((n, one(n)?)))
+                        .collect::<Result<Vec<_>>>()
+                })
+            })
+            .collect();
+        let answers = clients.into_iter().map(|client| {
+            client
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("it panicked")))
+        });
+        answers.collect::<Result<Vec<_>>>()
+    })?;
+    let mut drawn = HashSet::new();
+    for (n, answer) in answers.into_iter().flatten() {
+        ensure!(answer["found"] == json!([]), "{n}: {answer}");
+        ensure!(answer["seen"] == json!([n]), "{n}: {answer}");
+        ensure!(
+            drawn.insert(answer["drawn"].to_string()),
+            "drawn twice: {answer}"
+        );
     }
     Ok(())
 }

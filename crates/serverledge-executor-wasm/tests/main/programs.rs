@@ -48,7 +48,10 @@ async fn a_program_sees_its_function() {
         assert_eq!(environment["COLOUR"], "red");
         assert_eq!(environment["SERVERLEDGE_HANDLER"], "main");
         assert!(environment.contains_key("SERVERLEDGE_INVOCATION_ID"));
-        assert_eq!(environment.len(), 3, "{environment:?}");
+        assert!(environment.contains_key("SERVERLEDGE_DEADLINE_MS"));
+        let memory = version.limits.memory.get().to_string();
+        assert_eq!(environment["SERVERLEDGE_MEMORY_MB"], memory);
+        assert_eq!(environment.len(), 5, "{environment:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use serverledge_core::{FailureKind, FunctionLimits};
+use serverledge_core::{FailureKind, FunctionLimits, unix_ms};
 use serverledge_testing::fake_host::FakeHost;
 
 use crate::support::{
@@ -82,7 +82,7 @@ async fn the_trace_is_in_the_environment() {
     let listed = json_of(&sandbox.invoke(call, FakeHost::new().0).await.unwrap());
     let listed = listed.as_array().unwrap();
     let parent = format!("TRACEPARENT=00-{TRACE}-{}-01", own.span);
-    assert_eq!(listed[4..6], [json!(parent), json!("TRACESTATE=a=1,b=2")]);
+    assert_eq!(listed[6..8], [json!(parent), json!("TRACESTATE=a=1,b=2")]);
     let untraced = json_of(&lab.invoke(&version, "{}").await.unwrap()).to_string();
     assert!(!untraced.contains("TRACE"), "{untraced}");
 }
@@ -119,10 +119,18 @@ async fn the_environment_is_the_functions_own() {
         .strip_prefix("SERVERLEDGE_INVOCATION_ID=")
         .unwrap();
     assert!(serverledge_core::InvocationId::parse(id).is_some(), "{id}");
+    let deadline = entries[5].strip_prefix("SERVERLEDGE_DEADLINE_MS=").unwrap();
+    let left = deadline.parse::<u64>().unwrap().saturating_sub(unix_ms());
+    assert!(
+        (1..=version.limits.timeout.as_millis()).contains(&left.into()),
+        "{left} ms"
+    );
+    let memory = version.limits.memory.get();
+    assert_eq!(entries[6], format!("SERVERLEDGE_MEMORY_MB={memory}"));
     assert_eq!(
         sizes,
         [
-            json!(5),
+            json!(7),
             json!(entries.iter().map(|entry| entry.len() + 1).sum::<usize>())
         ]
     );
