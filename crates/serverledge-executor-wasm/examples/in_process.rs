@@ -145,7 +145,7 @@ async fn module(executor: &WasmExecutor, arguments: &[String]) -> Result<(Bytes,
             let input = serde_json::json!({ "file": file, "source": std::fs::read_to_string(script)?, "handler": "" });
             let snapshot = executor
                 .snapshot(
-                    std::fs::read(base)?.into(),
+                    bytes::Bytes::from(std::fs::read(base)?),
                     input.to_string().into(),
                     128 << 20,
                 )

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -233,13 +233,10 @@ impl DiskCache {
         write_whole(&path, pack).map_err(io("write", &path))
     }
 
-    /// All of the machine code, verified.
-    pub(crate) fn read(&self, code: &Digest) -> Result<Vec<u8>, CacheError> {
-        let (mut file, _) = self.open(code)?;
-        let mut bytes = Vec::new();
-        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
-        read.map_err(io("read", &self.paths(code).0))?;
-        Ok(bytes)
+    /// The file with machine code, verified.
+    pub(crate) fn verified_path(&self, code: &Digest) -> Result<PathBuf, CacheError> {
+        self.open(code)?;
+        Ok(self.paths(code).0)
     }
 
     /// Keeps machine code; the label is written last, so that a half-written file is never found.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use rustix::mm::{Advice, madvise};
 use wasmtime::{
     Engine, Extern, Global, Instance, Memory, Module, ModuleExport, Result, Store, Val,
@@ -40,6 +41,17 @@ pub(crate) struct CallEnd {
     pub(crate) memory_refused: bool,
     /// Whether the guest came back from its call, and so left its stack.
     returned: bool,
+}
+
+impl CallEnd {
+    /// The end of no call: nothing has run in the instance.
+    pub(crate) const fn untouched() -> Self {
+        Self {
+            result: Ok(Handled::Value(Bytes::new())),
+            memory_refused: false,
+            returned: true,
+        }
+    }
 }
 
 /// The state that an instance began with.

@@ -12,6 +12,7 @@ use crate::config::PackedBase;
 use crate::custom;
 use crate::loaded::Loader;
 use crate::protocol::Job;
+use crate::snapshot::SnapshotBase;
 use crate::split::{SplitBase, SplitData};
 use crate::worker::{Compiler, internal};
 
@@ -32,7 +33,7 @@ pub(crate) struct Engines {
 #[derive(Debug)]
 struct PackedEngine {
     base: PackedBase,
-    bytes: OnceLock<Option<Bytes>>,
+    unpacked: OnceLock<Option<SnapshotBase>>,
     split: OnceLock<Option<NamedBase>>,
 }
 
@@ -57,7 +58,10 @@ impl Engines {
     /// Engines of these bases, as far as they can have one.
     pub(crate) fn new(bases: &[Bytes]) -> Self {
         Self {
-            bases: bases.iter().filter_map(named).collect(),
+            bases: bases
+                .iter()
+                .filter_map(|base| named(&base.clone().into()))
+                .collect(),
             packed: Vec::new(),
             compiling: tokio::sync::Mutex::new(()),
         }
@@ -67,7 +71,7 @@ impl Engines {
     pub(crate) fn with_packed(mut self, bases: &[PackedBase]) -> Self {
         let packed = bases.iter().map(|base| PackedEngine {
             base: *base,
-            bytes: OnceLock::new(),
+            unpacked: OnceLock::new(),
             split: OnceLock::new(),
         });
         self.packed.extend(packed);
@@ -96,22 +100,21 @@ impl Engines {
     }
 
     /// A packed base by its name.
-    pub(crate) fn unpacked_base(&self, name: &str) -> Option<Bytes> {
+    pub(crate) fn unpacked_base(&self, name: &str) -> Option<SnapshotBase> {
         let mut packed = self.packed.iter();
         packed
             .find(|packed| packed.base.name == name)?
-            .bytes()
+            .unpacked()
             .cloned()
     }
 
     /// The part of a base that can share an engine; `None` if it cannot, or is none of the configured ones.
-    fn of_base(&self, base: &[u8]) -> Option<&SplitBase> {
-        let wanted = digest(base);
+    fn of_base(&self, base: &SnapshotBase) -> Option<&SplitBase> {
         let found = self
             .bases
             .iter()
-            .chain(self.unpacked(base.len()))
-            .find(|(base, _)| *base == wanted);
+            .chain(self.unpacked(base.bytes().len()))
+            .find(|(digest, _)| digest == base.digest());
         found.map(|(_, base)| &**base)
     }
 
@@ -134,7 +137,7 @@ impl Engines {
     }
 
     /// Whether the engine of a base is here, or the base has none; the seal is not checked.
-    pub(crate) fn is_there(&self, loader: &Loader, base: &[u8]) -> bool {
+    pub(crate) fn is_there(&self, loader: &Loader, base: &SnapshotBase) -> bool {
         let base = self.of_base(base);
         base.is_none_or(|base| loader.is_complete(&base.digest))
     }
@@ -144,7 +147,7 @@ impl Engines {
         &self,
         compiler: &Compiler,
         loader: &Arc<Loader>,
-        base: &[u8],
+        base: &SnapshotBase,
     ) -> Result<(), PrepareError> {
         match self.of_base(base) {
             Some(base) => self.make(compiler, loader, base, &()).await,
@@ -178,7 +181,9 @@ impl Engines {
         progress: &dyn Progress,
     ) -> Result<(), PrepareError> {
         let _turn = self.compiling.lock().await;
-        if loader.verified(base.digest).await.is_some() {
+        // One that is loaded was verified then. Its file may be gone.
+        let is_there = loader.has_engine(&base.digest) && loader.is_complete(&base.digest);
+        if is_there || loader.verified(base.digest).await.is_some() {
             return Ok(());
         }
         let (compiled, machine_code) = compiler
@@ -192,28 +197,25 @@ impl Engines {
 }
 
 impl PackedEngine {
-    fn bytes(&self) -> Option<&Bytes> {
-        self.bytes.get_or_init(self.base.unpack).as_ref()
+    fn unpacked(&self) -> Option<&SnapshotBase> {
+        let unpack = || (self.base.unpack)().map(SnapshotBase::from);
+        self.unpacked.get_or_init(unpack).as_ref()
     }
 
     fn split(&self) -> Option<&NamedBase> {
-        let split = self.split.get_or_init(|| named(self.bytes()?));
+        let split = self.split.get_or_init(|| named(self.unpacked()?));
         split.as_ref()
     }
 }
 
 /// A base by its digest; `None` if its snapshots cannot share an engine.
-fn named(base: &Bytes) -> Option<NamedBase> {
-    let split = SplitBase::new(base);
+fn named(base: &SnapshotBase) -> Option<NamedBase> {
+    let split = SplitBase::new(base.bytes());
     if split.is_none() {
         tracing::warn!(
-            bytes = base.len(),
+            bytes = base.bytes().len(),
             "the snapshots of a base cannot share an engine"
         );
     }
-    Some((digest(base), Arc::new(split?)))
-}
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::new(*blake3::hash(bytes).as_bytes())
+    Some((*base.digest(), Arc::new(split?)))
 }

@@ -25,9 +25,11 @@ use crate::files::CodeParts;
 use crate::kept::KeptCount;
 use crate::lane::HeavyLane;
 use crate::loaded::{LoadedModule, LoadedModules, Loader, Program};
+use crate::log_tail::LogTail;
+use crate::meter::Meter;
 use crate::protocol::{Compiled, GuestKind, Job};
 use crate::sandbox::WasmSandbox;
-use crate::snapshot::{ModuleSnapshot, SnapshotError, Snapshots};
+use crate::snapshot::{ModuleSnapshot, SnapshotBase, SnapshotError, Snapshots};
 use crate::surface;
 use crate::ticker::Ticker;
 use crate::worker::{Compiler, internal};
@@ -136,13 +138,13 @@ impl WasmExecutor {
     /// the configuration, or if the base is none.
     pub async fn snapshot(
         &self,
-        base: Bytes,
+        base: impl Into<SnapshotBase>,
         input: Bytes,
         memory_bytes_max: u64,
     ) -> Result<ModuleSnapshot, SnapshotError> {
         self.shared
             .snapshots
-            .take(&self.shared.compiler, base, input, memory_bytes_max)
+            .take(&self.shared.compiler, &base.into(), input, memory_bytes_max)
             .await
     }
 
@@ -151,7 +153,8 @@ impl WasmExecutor {
     ///
     /// # Errors
     /// [`SnapshotError::Base`] if it is none, `Child` if a limit is met.
-    pub async fn prepare_base(&self, base: Bytes) -> Result<(), SnapshotError> {
+    pub async fn prepare_base(&self, base: impl Into<SnapshotBase>) -> Result<(), SnapshotError> {
+        let base = base.into();
         let ExecutorParts {
             compiler,
             snapshots,
@@ -165,7 +168,7 @@ impl WasmExecutor {
 
     /// Whether [`Self::prepare_base`] has been done for a base; the seals of what it made are not checked.
     #[must_use]
-    pub fn is_base_prepared(&self, base: &[u8]) -> bool {
+    pub fn is_base_prepared(&self, base: &SnapshotBase) -> bool {
         let ExecutorParts {
             snapshots,
             engines,
@@ -178,7 +181,7 @@ impl WasmExecutor {
     /// A packed base by its name, unpacked now if it was not before: that blocks for a tenth of a second. `None` if no base
     /// has the name, or it cannot be unpacked.
     #[must_use]
-    pub fn unpacked_base(&self, name: &str) -> Option<Bytes> {
+    pub fn unpacked_base(&self, name: &str) -> Option<SnapshotBase> {
         self.shared.engines.unpacked_base(name)
     }
 
@@ -270,6 +273,20 @@ impl ExecutorParts {
         CoreInstance::fresh(&self.engine, program, plan, guest).await
     }
 
+    /// Keeps an instance of a snapshot in two parts for its first call, unless others would have to go for it. To see that
+    /// instances can be put back takes longer than a call. Nothing of the guest runs.
+    async fn make_first(self: &Arc<Self>, loaded: &LoadedModule, memory_bytes_max: u64) {
+        let may_keep = self.keeps() && self.kept.get() < self.config.kept_max;
+        if !loaded.is_split() || !may_keep || !self.has_room(engine::core_guest(loaded.memories)) {
+            return;
+        }
+        let meter = Meter::new(memory_bytes_max, None, Arc::default());
+        let guest = CoreGuest::still(meter, LogTail::new(0), Bytes::new(), 0);
+        if let Ok(instance) = self.fresh(loaded, true, guest).await {
+            self.keep(loaded, None, instance, &CallEnd::untouched());
+        }
+    }
+
     fn keeps(&self) -> bool {
         self.pages.is_some() && self.config.kept_max > 0 && self.config.keep_resident_bytes > 0
     }
@@ -303,7 +320,7 @@ impl ExecutorParts {
     pub(crate) fn keep(
         self: &Arc<Self>,
         loaded: &LoadedModule,
-        key: InstanceKey,
+        key: Option<InstanceKey>,
         instance: CoreInstance,
         end: &CallEnd,
     ) {
@@ -377,6 +394,15 @@ impl Executor for WasmExecutor {
         let prepared = self.prepared(version, &entry.compiled)?;
         let stored = loader.store(version.code, entry, machine_code, pack).await;
         stored.map_err(|source| internal("keep the machine code", source))?;
+        if let Some(loaded) = self.shared.modules.load_ahead(version.code).await {
+            let shared = Arc::clone(&self.shared);
+            let memory_bytes_max = version.limits.memory.bytes();
+            let first = async move { shared.make_first(&loaded, memory_bytes_max).await };
+            // It compares tens of megabytes at once.
+            let handle = tokio::runtime::Handle::current();
+            let made = tokio::task::spawn_blocking(move || handle.block_on(first)).await;
+            made.map_err(|source| internal("make an instance", source))?;
+        }
         Ok(prepared)
     }
 

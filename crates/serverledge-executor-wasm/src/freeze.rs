@@ -1,6 +1,9 @@
 //! The child's side of snapshots: runs a base's initialisation on some input, in a world that stands still, and writes
 //! what has become of it as a module that begins there.
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,7 +15,7 @@ use wasmtime::{Engine, Extern, Instance, Module, Result, Store, Trap, Val};
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
 use crate::compile;
-use crate::core_guest::{CoreGuest, World};
+use crate::core_guest::CoreGuest;
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered as _, Stop};
 use crate::protocol::{Compiled, InitFault, ModuleRefusal, Order, RefusalCode, SnapshotVerdict};
@@ -42,9 +45,10 @@ pub(crate) fn snapshot(input: &[u8]) -> std::io::Result<(SnapshotVerdict, Vec<u8
     let (base, rest) = rest
         .split_at_checked(order.base_bytes)
         .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let (machine_code, input) = rest
-        .split_at_checked(order.machine_code_bytes)
+    let (path, input) = rest
+        .split_at_checked(order.path_bytes)
         .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let machine_code = File::open(OsStr::from_bytes(path))?;
     let log = LogTail::new(order.log_bytes_max);
     let mut stdout = Vec::new();
     let outcome = freeze(
@@ -70,7 +74,7 @@ pub(crate) fn snapshot(input: &[u8]) -> std::io::Result<(SnapshotVerdict, Vec<u8
 
 fn freeze(
     base: &[u8],
-    machine_code: &[u8],
+    machine_code: File,
     input: Bytes,
     order: &Order,
     log: &LogTail,
@@ -83,17 +87,8 @@ fn freeze(
     let engine = engine::initialising().map_err(|e| broken(&e))?;
     let module = load(&engine, machine_code).map_err(|e| broken(&e))?;
     let linker = linker::core(&engine).map_err(|e| broken(&e))?;
-    let guest = CoreGuest {
-        meter: Meter::new(order.memory_bytes_max, None, Arc::default()),
-        log: log.clone(),
-        stdin: input,
-        stdout: Vec::new(),
-        stdout_max: order.output_bytes_max,
-        memory: None,
-        world: World::still(),
-        kept_reply: None,
-        files: None,
-    };
+    let meter = Meter::new(order.memory_bytes_max, None, Arc::default());
+    let guest = CoreGuest::still(meter, log.clone(), input, order.output_bytes_max);
     let mut store = Store::new(&engine, guest);
     store.limiter(|guest| guest.meter());
     store.set_epoch_deadline(1);
@@ -125,11 +120,12 @@ fn freeze(
 
 #[expect(
     unsafe_code,
-    reason = "loading machine code is unsafe by nature; the node verified it before it wrote it here"
+    reason = "loading machine code is unsafe by nature; the node verified the file before it named it here"
 )]
-fn load(engine: &Engine, machine_code: &[u8]) -> Result<Module> {
-    // SAFETY: stdin is a pipe from the node, which read these bytes from its cache, where their keyed digest held.
-    unsafe { Module::deserialize(engine, machine_code) }
+fn load(engine: &Engine, machine_code: File) -> Result<Module> {
+    // SAFETY: stdin is a pipe from the node, which verified the file's keyed digest before it named it. What lies in that
+    // folder is replaced and never written to, and only by the node's user.
+    unsafe { Module::deserialize_open_file(engine, machine_code) }
 }
 
 /// Ends the initialisation when the process has had so much processor time.

@@ -1,4 +1,5 @@
-//! Instances that were put back to their beginning and wait for the next call of the same key, for each loaded module.
+//! Instances that were put back to their beginning and wait for the next call of the same key, for each loaded module; and
+//! those that nothing has called yet, for a call of any key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,8 @@ pub(crate) struct KeptInstances(Mutex<Option<Vec<KeptInstance>>>);
 
 /// An instance that waits.
 pub(crate) struct KeptInstance {
-    key: InstanceKey,
+    /// `None`: nothing has called it.
+    key: Option<InstanceKey>,
     since: Instant,
     instance: CoreInstance,
     _counted: Counted,
@@ -50,16 +52,18 @@ impl KeptInstances {
         Self(Mutex::new(Some(Vec::new())))
     }
 
-    /// The instance of this key that has waited least: its memory is likeliest in the processor's caches.
+    /// The instance of this key that has waited least: its memory is likeliest in the processor's caches. If there is none,
+    /// one that nothing has called.
     pub(crate) fn take(&self, key: InstanceKey) -> Option<CoreInstance> {
         let mut kept = self.0.lock();
         let kept = kept.as_mut()?;
-        let at = kept.iter().rposition(|one| one.key == key)?;
+        let last = |key| kept.iter().rposition(|one| one.key == key);
+        let at = last(Some(key)).or_else(|| last(None))?;
         Some(kept.remove(at).instance)
     }
 
     /// Keeps an instance, or drops it if the module is closed.
-    pub(crate) fn put(&self, key: InstanceKey, instance: CoreInstance, count: &KeptCount) {
+    pub(crate) fn put(&self, key: Option<InstanceKey>, instance: CoreInstance, count: &KeptCount) {
         let one = KeptInstance {
             key,
             since: Instant::now(),

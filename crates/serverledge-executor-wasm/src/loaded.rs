@@ -100,6 +100,13 @@ struct LoadedState {
     loading: HashMap<Digest, Arc<OnceCell<Arc<LoadedModule>>>>,
 }
 
+impl LoadedModule {
+    /// Whether it is a snapshot in two parts: an instance of it begins without running anything.
+    pub(crate) const fn is_split(&self) -> bool {
+        self.engine.is_some()
+    }
+}
+
 impl Program {
     fn memories(&self) -> u32 {
         match self {
@@ -259,6 +266,14 @@ impl Loader {
         Ok(loaded)
     }
 
+    /// Whether an engine is loaded.
+    pub(crate) fn has_engine(&self, digest: &Digest) -> bool {
+        let engines = self.engines.lock();
+        engines
+            .get(digest)
+            .is_some_and(|engine| engine.strong_count() > 0)
+    }
+
     fn split_program(
         &self,
         engine: Arc<SharedEngine>,
@@ -322,6 +337,17 @@ impl Loader {
             machine_code_bytes: compiled.code_bytes,
             memory_bytes: compiled.memory_bytes_min,
         })
+    }
+
+    /// Bytes of machine code that loading a module adds, with those of its engine unless that is loaded.
+    fn bytes_to_load(&self, code: &Digest) -> Option<u64> {
+        let entry = self.disk.label(code)?;
+        let needs = entry.needs.map(|needs| needs.engine);
+        let engine = needs
+            .filter(|engine| !self.has_engine(engine))
+            .and_then(|engine| self.disk.label(&engine));
+        let of_engine = engine.map_or(0, |engine| engine.compiled.code_bytes);
+        Some(entry.compiled.code_bytes + of_engine)
     }
 
     /// Whether machine code and the engine that it needs are there.
@@ -425,6 +451,22 @@ impl LoadedModules {
         // Whatever they kept goes where nobody waits for the lock.
         drop(gone);
         loaded
+    }
+
+    /// Loads a module for the calls to come, unless others would have to go for it. That it cannot be loaded is told when it is
+    /// started. Dropping the future leaves a load that others wait for.
+    pub(crate) async fn load_ahead(&self, code: Digest) -> Option<Arc<LoadedModule>> {
+        let bytes = self.loader.bytes_to_load(&code)?;
+        let has_room = {
+            let state = self.state.lock();
+            // Its own file, and that of an engine which is not loaded yet.
+            state.files() + 2 <= self.modules_max && state.bytes + bytes <= self.bytes_max
+        };
+        if has_room {
+            self.load(code).await.ok()
+        } else {
+            None
+        }
     }
 
     /// Takes out the instance that waits for a call of the module that was called longest ago; `None` if none waits.

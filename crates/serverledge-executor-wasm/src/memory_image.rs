@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use object::{Object as _, ObjectSection as _};
+use rustix::mm::{Advice, madvise};
 use wasmtime::Module;
 
 use crate::written_pages::PAGE_BYTES;
@@ -51,7 +52,28 @@ impl MemoryImage {
             bytes: memory.len(),
             comes_back: AtomicBool::new(false),
         };
-        image.is_that_of(memory).then_some(image)
+        let is_that = image.is_that_of(memory);
+        image.let_go();
+        is_that.then_some(image)
+    }
+
+    /// Unmaps the pages of the contents, all of which a comparison has read: few of them are written by calls, and needed
+    /// again.
+    fn let_go(&self) {
+        let contents = self.contents().as_ptr_range();
+        let first = contents.start.addr().next_multiple_of(PAGE_BYTES);
+        let end = contents.end.addr() / PAGE_BYTES * PAGE_BYTES;
+        let Some(length) = end.checked_sub(first).filter(|length| *length > 0) else {
+            return;
+        };
+        let first = contents.start.with_addr(first).cast_mut().cast();
+        #[expect(unsafe_code, reason = "the pages are named by their address")]
+        // SAFETY: whole pages of a private mapping of a file, as which all core modules are loaded (`Loader::module`), and of
+        // which nothing is written (`machine_code`): what is read there the next time comes from the file again.
+        let given = unsafe { madvise(first, length, Advice::LinuxDontNeed) };
+        if let Err(error) = given {
+            tracing::debug!(%error, "failed to unmap the image of a memory");
+        }
     }
 
     /// Length of the memory in bytes.
@@ -85,6 +107,7 @@ impl MemoryImage {
     /// Looks at a memory whose pages were given back.
     pub(crate) fn comes_back_to(&self, memory: &[u8]) -> bool {
         let is_same = self.is_that_of(memory);
+        self.let_go();
         self.comes_back.store(is_same, Ordering::Relaxed);
         is_same
     }

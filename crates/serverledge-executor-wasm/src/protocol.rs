@@ -136,8 +136,8 @@ pub(crate) enum Job {
     Data,
     /// Compile the base on stdin for being initialised. Answer: the same.
     Instrument,
-    /// Initialise a base and take a snapshot of it. Stdin: an [`Order`] line, base, machine code, input. Answer: a
-    /// [`SnapshotVerdict`] line, module.
+    /// Initialise a base and take a snapshot of it. Stdin: an [`Order`] line, the base or its skeleton (`skeleton.rs`), the
+    /// path of the file with its machine code, input. Answer: a [`SnapshotVerdict`] line, the module or its skeleton.
     Snapshot,
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn line<T: serde::de::DeserializeOwned>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) base_bytes: usize,
-    pub(crate) machine_code_bytes: usize,
+    pub(crate) path_bytes: usize,
     pub(crate) memory_bytes_max: u64,
     pub(crate) cpu_time_ms: u64,
     pub(crate) output_bytes_max: usize,

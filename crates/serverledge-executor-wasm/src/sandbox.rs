@@ -94,7 +94,7 @@ async fn run_core(
         Err((error, memory_refused)) => return (Err(error), memory_refused && !loaded.has_heap),
     };
     let end = instance.call().await;
-    if let Some(key) = key {
+    if key.is_some() {
         shared.keep(&loaded, key, instance, &end);
     }
     (end.result, end.memory_refused && !loaded.has_heap)

@@ -1,7 +1,9 @@
 //! The node's side of snapshots: a base is compiled once and kept like all machine code; each snapshot is taken by a child
 //! of its own. What a base is, an interpreter or anything else, is not known here.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +13,32 @@ use crate::cache::{CacheError, DiskCache};
 use crate::config::InitLimits;
 use crate::engine;
 use crate::protocol::{self, InitFault, Job, Order, SnapshotVerdict};
+use crate::skeleton::{fleshed_out, skeleton};
 use crate::worker::{self, Compiler};
+
+/// A module to initialise, and its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotBase {
+    bytes: Bytes,
+    digest: Digest,
+}
+
+impl From<Bytes> for SnapshotBase {
+    fn from(bytes: Bytes) -> Self {
+        let digest = Digest::new(*blake3::hash(&bytes).as_bytes());
+        Self { bytes, digest }
+    }
+}
+
+impl SnapshotBase {
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(crate) const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+}
 
 /// A base that was initialised.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +97,7 @@ pub enum SnapshotError {
 pub(crate) struct Snapshots {
     limits: InitLimits,
     log_bytes_max: usize,
-    bases: DiskCache,
+    bases: Arc<DiskCache>,
     /// Whoever finds a base not compiled yet compiles it; others wait.
     compiling: tokio::sync::Mutex<()>,
 }
@@ -90,7 +117,7 @@ impl Snapshots {
         Ok(Self {
             limits,
             log_bytes_max,
-            bases,
+            bases: Arc::new(bases),
             compiling: tokio::sync::Mutex::new(()),
         })
     }
@@ -99,14 +126,19 @@ impl Snapshots {
     pub(crate) async fn take(
         &self,
         compiler: &Compiler,
-        base: Bytes,
+        base: &SnapshotBase,
         input: Bytes,
         memory_bytes_max: u64,
     ) -> Result<ModuleSnapshot, SnapshotError> {
-        let machine_code = self.machine_code(compiler, &base).await?;
+        let path = self.machine_code(compiler, base).await?;
+        let path = path.into_os_string().into_vec();
+        // Its code is read, checked and sent here and there for nothing: no snapshot changes it.
+        let skeleton = skeleton(base.bytes());
+        let has_code = skeleton.is_none();
+        let sent = skeleton.map_or_else(|| base.bytes().clone(), Bytes::from);
         let order = Order {
-            base_bytes: base.len(),
-            machine_code_bytes: machine_code.len(),
+            base_bytes: sent.len(),
+            path_bytes: path.len(),
             memory_bytes_max,
             cpu_time_ms: whole_millis(self.limits.cpu_time),
             output_bytes_max: self.limits.output_bytes_max,
@@ -117,21 +149,29 @@ impl Snapshots {
             serde_json::to_vec(&order).map_err(|e| worker::internal("write the order", e))?;
         head.push(b'\n');
         let answer = compiler
-            .run(Job::Snapshot, vec![head.into(), base, machine_code, input])
+            .run(Job::Snapshot, vec![head.into(), sent, path.into(), input])
             .await?;
         let line =
             protocol::line(&answer).map_err(|e| worker::internal("understand the compiler", e));
-        let (verdict, module): (SnapshotVerdict, _) = line?;
+        let (verdict, answered): (SnapshotVerdict, _) = line?;
         if let Some(fault) = verdict.fault {
             return Err(self.error(fault, verdict.stdout, verdict.log, memory_bytes_max));
         }
-        if module.len() as u64 != verdict.module_bytes {
-            return Err(
-                worker::internal("understand the compiler", "the snapshot is incomplete").into(),
-            );
+        let incomplete =
+            || worker::internal("understand the compiler", "the snapshot is incomplete");
+        if answered.len() as u64 != verdict.module_bytes {
+            return Err(incomplete().into());
+        }
+        let module = if has_code {
+            answered.to_vec()
+        } else {
+            fleshed_out(answered, base.bytes()).ok_or_else(incomplete)?
+        };
+        if module.len() > self.limits.module_bytes_max {
+            return Err(SnapshotError::TooLarge(self.limits.module_bytes_max));
         }
         Ok(ModuleSnapshot {
-            module: module.to_vec(),
+            module,
             output: verdict.stdout,
             log: verdict.log,
         })
@@ -156,35 +196,46 @@ impl Snapshots {
     }
 
     /// Whether the compiled base is here; the seal is not checked.
-    pub(crate) fn is_compiled(&self, base: &[u8]) -> bool {
-        self.bases.is_complete(&digest(base))
+    pub(crate) fn is_compiled(&self, base: &SnapshotBase) -> bool {
+        self.bases.is_complete(base.digest())
     }
 
-    /// The compiled base, verified; compiled now if it is not there or was changed.
+    /// The file of the compiled base, verified; compiled now if it is not there or was changed.
     pub(crate) async fn machine_code(
         &self,
         compiler: &Compiler,
-        base: &Bytes,
-    ) -> Result<Bytes, SnapshotError> {
-        let digest = digest(base);
+        base: &SnapshotBase,
+    ) -> Result<PathBuf, SnapshotError> {
+        let digest = *base.digest();
         let _turn = self.compiling.lock().await;
-        if let Ok(machine_code) = self.bases.read(&digest) {
-            return Ok(machine_code.into());
+        if let Ok(path) = self
+            .on_disk(move |bases| bases.verified_path(&digest))
+            .await?
+        {
+            return Ok(path);
         }
         let (compiled, machine_code) = match compiler
-            .compile(Job::Instrument, base.clone(), &())
+            .compile(Job::Instrument, base.bytes().clone(), &())
             .await
         {
             Ok(done) => done,
             Err(PrepareError::Invalid { message, .. }) => return Err(SnapshotError::Base(message)),
             Err(other) => return Err(other.into()),
         };
-        let stored = self.bases.store(&digest, &compiled.into(), &machine_code);
-        stored.map_err(|e| worker::internal("keep the machine code of a base", e))?;
-        Ok(machine_code.into())
+        let store = move |bases: &DiskCache| {
+            bases.store(&digest, &compiled.into(), &machine_code)?;
+            bases.verified_path(&digest)
+        };
+        let stored = self.on_disk(store).await?;
+        Ok(stored.map_err(|e| worker::internal("keep the machine code of a base", e))?)
     }
-}
 
-fn digest(base: &[u8]) -> Digest {
-    Digest::new(*blake3::hash(base).as_bytes())
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&DiskCache) -> T + Send + 'static,
+    ) -> Result<T, PrepareError> {
+        let bases = Arc::clone(&self.bases);
+        let done = tokio::task::spawn_blocking(move || work(&bases)).await;
+        done.map_err(|e| worker::internal("look after the machine code of a base", e))
+    }
 }

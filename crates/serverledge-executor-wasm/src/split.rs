@@ -28,18 +28,18 @@ const SPENT: [&str; 2] = [INITIALIZE, "_initialize"];
 const NAMES: &[u8] = b"\x04name";
 
 /// The number of a section in the core specification ("Binary Format", "Modules").
-mod id {
-    pub(super) const CUSTOM: u8 = 0;
-    pub(super) const TYPE: u8 = 1;
-    pub(super) const IMPORT: u8 = 2;
-    pub(super) const FUNCTION: u8 = 3;
-    pub(super) const TABLE: u8 = 4;
-    pub(super) const MEMORY: u8 = 5;
-    pub(super) const GLOBAL: u8 = 6;
-    pub(super) const EXPORT: u8 = 7;
-    pub(super) const ELEMENT: u8 = 9;
-    pub(super) const CODE: u8 = 10;
-    pub(super) const DATA: u8 = 11;
+pub(crate) mod id {
+    pub(crate) const CUSTOM: u8 = 0;
+    pub(crate) const TYPE: u8 = 1;
+    pub(crate) const IMPORT: u8 = 2;
+    pub(crate) const FUNCTION: u8 = 3;
+    pub(crate) const TABLE: u8 = 4;
+    pub(crate) const MEMORY: u8 = 5;
+    pub(crate) const GLOBAL: u8 = 6;
+    pub(crate) const EXPORT: u8 = 7;
+    pub(crate) const ELEMENT: u8 = 9;
+    pub(crate) const CODE: u8 = 10;
+    pub(crate) const DATA: u8 = 11;
 }
 
 /// A base whose snapshots can be taken apart.
@@ -151,13 +151,13 @@ impl SplitBase {
 }
 
 /// A section of a module, without its head.
-struct ModuleSection<'a> {
-    id: u8,
-    bytes: &'a [u8],
+pub(crate) struct ModuleSection<'a> {
+    pub(crate) id: u8,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// The sections of a core module in their order; `None` if it is none, or has more than [`SECTIONS_MAX`].
-fn sections(wasm: &[u8]) -> Option<Vec<ModuleSection<'_>>> {
+pub(crate) fn sections(wasm: &[u8]) -> Option<Vec<ModuleSection<'_>>> {
     if wasm.get(..8)? != Module::HEADER {
         return None;
     }

@@ -104,7 +104,8 @@ fn the_life_of_a_function() -> Result<()> {
 
 #[test]
 fn an_invocations_answer_has_serverledges_members() -> Result<()> {
-    let node = node_with_add()?;
+    // What is deployed is loaded; after a start the first call loads it.
+    let node = node_with_add()?.stop()?.restart()?;
     for warm in [false, true] {
         let response = node.ask(&invoke("add", r#"{"a":2,"b":3}"#, false))?;
         let envelope = response.json()?;
@@ -229,6 +230,7 @@ fn asynchronous_invocations_are_polled() -> Result<()> {
 fn prewarming_counts_what_fits() -> Result<()> {
     let node = Setup::new()?.with("container.pool.memory", 256).start()?;
     node.deploy_example("add")?;
+    let node = node.stop()?.restart()?;
     for (asked, answered) in [(1, 1), (2, 2), (50, 2), (0, 0), (-3, 0)] {
         let body = format!(r#"{{"Function":"add","Instances":{asked},"ForceImagePull":false}}"#);
         assert_eq!(
@@ -332,7 +334,7 @@ fn faults_have_serverledges_statuses() -> Result<()> {
 
 #[test]
 fn metrics_count() -> Result<()> {
-    let node = node_with_add()?;
+    let node = node_with_add()?.stop()?.restart()?;
     for n in 0..5 {
         node.invoke("add", &json!({"a": n, "b": 1}))?.result()?;
     }

@@ -1,5 +1,8 @@
 //! Tests of taking snapshots apart: those of the product's own maker, and modules that only look like one.
 
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+
 use wasm_encoder::{CustomSection, Section as _};
 
 use super::*;
@@ -7,6 +10,7 @@ use crate::custom::answering_requests;
 use crate::engines::Engines;
 use crate::freeze;
 use crate::protocol::{Order, SnapshotVerdict};
+use crate::skeleton::{fleshed_out, skeleton};
 
 const MEMORY_BYTES_MAX: u64 = 16 << 20;
 
@@ -44,10 +48,18 @@ fn base() -> Vec<u8> {
 
 /// A snapshot by the product's own maker.
 fn snapshot(base: &[u8], input: &[u8]) -> Vec<u8> {
+    snapshot_of(base, base, input)
+}
+
+/// The same; the maker is told another base than the one that it initialises.
+fn snapshot_of(base: &[u8], told: &[u8], input: &[u8]) -> Vec<u8> {
     let (_, machine_code) = freeze::instrument(base).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&machine_code).unwrap();
+    let path = file.path().as_os_str().as_bytes();
     let order = Order {
-        base_bytes: base.len(),
-        machine_code_bytes: machine_code.len(),
+        base_bytes: told.len(),
+        path_bytes: path.len(),
         memory_bytes_max: MEMORY_BYTES_MAX,
         cpu_time_ms: 5000,
         output_bytes_max: 1000,
@@ -57,7 +69,7 @@ fn snapshot(base: &[u8], input: &[u8]) -> Vec<u8> {
     let mut message = serde_json::to_vec(&order).unwrap();
     message.push(b'\n');
     let (verdict, module): (SnapshotVerdict, _) =
-        freeze::snapshot(&[&message, base, &machine_code, input].concat()).unwrap();
+        freeze::snapshot(&[&message, told, path, input].concat()).unwrap();
     assert_eq!(verdict.fault, None);
     module
 }
@@ -121,6 +133,25 @@ fn a_real_snapshot_is_taken_apart() {
         let code = |sections: &[ModuleSection<'_>]| body(sections, id::CODE).unwrap().to_vec();
         assert_eq!(code(&engine), code(&sections(&base).unwrap()));
     }
+}
+
+/// The snapshot of a skeleton, with the code of the base again, is that of the base, to the byte.
+#[test]
+fn a_skeleton_gives_the_same_snapshot() {
+    for base in [base(), base_with("")] {
+        let skeleton = skeleton(&base).unwrap();
+        wasmparser::Validator::new()
+            .validate_all(&skeleton)
+            .unwrap();
+        let skeletal = snapshot_of(&base, &skeleton, b"[1, 2]");
+        let whole = snapshot(&base, b"[1, 2]");
+        assert_ne!(skeletal, whole);
+        assert!(fleshed_out(&skeletal, &base) == Some(whole));
+    }
+    for other in ["(module)", "(module (memory 1))"] {
+        assert_eq!(skeleton(&wat::parse_str(other).unwrap()), None, "{other}");
+    }
+    assert_eq!(skeleton(b"(module (func))"), None, "text");
 }
 
 #[test]

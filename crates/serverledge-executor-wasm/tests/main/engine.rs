@@ -138,7 +138,7 @@ async fn a_packed_base_shares_an_engine() {
         let lab = Lab::with(|config| config.packed_bases = vec![packed]);
         let (one, _) = version(&lab, "[1]").await;
         assert_eq!(engines(&lab, &[&one]).len(), usize::from(is_shared));
-        assert_eq!(lab.executor.unpacked_base("packed"), Some(base()));
+        assert_eq!(lab.executor.unpacked_base("packed"), Some(base().into()));
         assert_eq!(lab.executor.unpacked_base("other"), None);
         says(&lab, &one, json!([2])).await;
         let used = HashSet::from([one.code]);
@@ -190,11 +190,22 @@ async fn a_damaged_engine_is_made_again() {
         let mut lab = sharing(base());
         let (one, module) = version(&lab, "[1]").await;
         let (two, _) = version(&lab, "[2]").await;
-        damage(&engines(&lab, &[&one, &two])[0]);
+        // What is loaded is mapped, and must not change.
         lab.restart();
+        damage(&engines(&lab, &[&one, &two])[0]);
         heals(&lab, &one, &module, json!([2])).await;
         says(&lab, &two, json!([3])).await;
     }
+}
+
+#[tokio::test]
+async fn an_engine_whose_file_is_lost_while_it_is_loaded_is_made_again() {
+    let lab = sharing(base());
+    let (one, _) = version(&lab, "[1]").await;
+    let path = engines(&lab, &[&one])[0].clone();
+    fs::remove_file(&path).unwrap();
+    version(&lab, "[2]").await;
+    assert!(path.exists(), "the next deploy makes it");
 }
 
 #[tokio::test]
@@ -202,11 +213,11 @@ async fn damaged_data_is_made_again() {
     for extension in ["cwasm", "json"] {
         let mut lab = sharing(base());
         let (one, module) = version(&lab, "[1]").await;
+        lab.restart();
         let path = lab.cached(&one, extension);
         let mut bytes = fs::read(&path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(&path, bytes).unwrap();
-        lab.restart();
         heals(&lab, &one, &module, json!([2])).await;
     }
 }
@@ -343,6 +354,34 @@ async fn an_engine_counts_once_among_what_is_loaded() {
     }
 }
 
+/// The first call of a new version finds it loaded, and others stay loaded.
+#[tokio::test]
+async fn what_is_prepared_is_loaded_if_there_is_room() {
+    // Two modules and their engine.
+    let lab = sharing_with(base(), |config| config.loaded_max = 3);
+    let (first, _) = version(&lab, "[1]").await;
+    let (second, _) = version(&lab, "[2]").await;
+    for (version, warm) in [(&first, true), (&second, false), (&first, true)] {
+        let started = lab.executor.start(version).await.unwrap();
+        assert_eq!((started.warm, started.phases.is_empty()), (warm, warm));
+    }
+}
+
+/// An instance waits for the first call, and then for the next one; it takes nobody's place.
+#[tokio::test]
+async fn an_instance_waits_for_the_first_call() {
+    for kept_max in [0, 1, 4] {
+        let lab = sharing_with(base(), |config| config.kept_max = kept_max);
+        let (one, _) = version(&lab, "[1]").await;
+        assert_eq!(lab.executor.instances_kept(), kept_max.min(1));
+        says(&lab, &one, json!([2])).await;
+        assert_eq!(lab.executor.instances_kept(), kept_max.min(1));
+        let (two, _) = version(&lab, "[2]").await;
+        assert_eq!(lab.executor.instances_kept(), kept_max.min(2));
+        says(&lab, &two, json!([3])).await;
+    }
+}
+
 /// A script has the same results, logs and failures in one module and in two parts.
 #[tokio::test]
 async fn scripts_do_the_same_in_two_parts() {
@@ -444,10 +483,13 @@ async fn each_base_has_an_engine_of_its_own() {
     );
     let lab = sharing_with(plain.clone(), |config| config.bases.push(intl.clone()));
     let older = sharing(plain);
-    assert!(!lab.executor.is_base_prepared(&intl));
+    assert!(!lab.executor.is_base_prepared(&intl.clone().into()));
     lab.executor.prepare_base(intl.clone()).await.unwrap();
-    assert!(lab.executor.is_base_prepared(&intl));
-    assert!(!lab.executor.is_base_prepared(SCRIPTS));
+    assert!(lab.executor.is_base_prepared(&intl.clone().into()));
+    assert!(
+        !lab.executor
+            .is_base_prepared(&Bytes::from_static(SCRIPTS).into())
+    );
     let before = lab.cached_files().len();
     for (locale, expected) in [("de", "1.234,5"), ("en", "1,234.5")] {
         let source = format!("exports.handler = (n) => n.toLocaleString('{locale}')");
@@ -471,5 +513,5 @@ async fn each_base_has_an_engine_of_its_own() {
     assert_eq!(older.cached_files().len(), 2 * 2, "both as a whole");
     let swept = lab.executor.sweep(&HashSet::new(), Duration::ZERO).await;
     assert_eq!(swept, 2 * 2, "the data");
-    assert!(lab.executor.is_base_prepared(&intl));
+    assert!(lab.executor.is_base_prepared(&intl.clone().into()));
 }

@@ -230,7 +230,7 @@ async fn what_is_no_base_is_refused() {
     ] {
         match lab
             .executor
-            .snapshot(base.into(), INPUT.into(), MEMORY)
+            .snapshot(Bytes::from(base), INPUT.into(), MEMORY)
             .await
         {
             Err(SnapshotError::Base(message)) => assert!(message.contains(part), "{message}"),

@@ -81,7 +81,7 @@ impl ScriptEngine {
 
     /// Compiles the second engine when it is first needed. The first one is compiled when the node starts.
     async fn prepare_first(self, executor: &WasmExecutor, progress: &dyn Progress) {
-        if self == Self::Intl && !executor.is_base_prepared(INTL) {
+        if self == Self::Intl && !executor.is_base_prepared(&self.base().into()) {
             progress.step("compiling the engine with Intl (once)");
             self.prepare(executor).await;
         }
@@ -131,7 +131,8 @@ pub(crate) async fn empty_snapshot(executor: &WasmExecutor) -> Result<Bytes, Sna
     let taken = executor
         .snapshot(ScriptEngine::Plain.base(), json(&input)?, memory)
         .await?;
-    Ok(taken.module.into())
+    // As of all snapshots: it has a source.
+    Ok(with_source(taken.module, EMPTY_SCRIPT.as_bytes()))
 }
 
 /// Loads the script of a source and takes the snapshot.

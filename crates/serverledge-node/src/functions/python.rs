@@ -8,8 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serverledge_api::DeployError;
-use serverledge_core::{FunctionSpec, PrepareError, Progress, Runtime};
-use serverledge_executor_wasm::{ModuleSnapshot, PackedBase, WasmExecutor};
+use serverledge_core::{FunctionLimits, FunctionSpec, PrepareError, Progress, Runtime};
+use serverledge_executor_wasm::{
+    ModuleSnapshot, PackedBase, SnapshotBase, SnapshotError, WasmExecutor,
+};
 use serverledge_wire::upload::{self, UploadedFile};
 
 use crate::functions::snapshots::{self, Made, explained, wrote};
@@ -21,6 +23,8 @@ const PACKED: &[u8] = include_bytes!("../../../../runtimes/python-wasm/python.wa
 const NAME: &str = "python";
 /// Length of the engine: the room that it is unpacked into.
 const UNPACKED_BYTES: usize = 10 << 20;
+/// A file whose snapshot is the base of all others.
+const EMPTY_FILE: &str = "def handler(params):\n    return None\n";
 /// The files in which an unnamed handler is looked for, as in the runtime python.
 const USUAL: [&str; 5] = ["main", "handler", "function", "app", "index"];
 /// Lists of packages, which the runtime python installs and this one does not.
@@ -79,7 +83,7 @@ fn unpacked() -> Option<Bytes> {
 }
 
 /// The engine. It is unpacked at its first use, where nobody waits.
-async fn base(executor: &WasmExecutor) -> Result<Bytes, PrepareError> {
+async fn base(executor: &WasmExecutor) -> Result<SnapshotBase, PrepareError> {
     let failed = || PrepareError::Internal {
         attempt: "unpack the Python engine".to_owned(),
         source: "the node's log has the reason".into(),
@@ -87,6 +91,25 @@ async fn base(executor: &WasmExecutor) -> Result<Bytes, PrepareError> {
     let executor = executor.clone();
     let unpacked = tokio::task::spawn_blocking(move || executor.unpacked_base(NAME)).await;
     unpacked.ok().flatten().ok_or_else(failed)
+}
+
+/// The snapshot of a file that does nothing: the same on every node with this engine.
+pub(crate) async fn empty_snapshot(executor: &WasmExecutor) -> Result<Bytes, SnapshotError> {
+    let input = PythonInput {
+        file: "empty.py",
+        source: EMPTY_FILE,
+        files: BTreeMap::new(),
+        handler: "",
+        env: &BTreeMap::new(),
+        secrets: Vec::new(),
+    };
+    let base = base(executor).await?;
+    let memory = FunctionLimits::default().memory.bytes();
+    let taken = executor
+        .snapshot(base, snapshots::json(&input)?, memory)
+        .await?;
+    // As of all snapshots: it has a source.
+    Ok(snapshots::with_source(taken.module, EMPTY_FILE.as_bytes()))
 }
 
 /// Loads the files of a source and takes the snapshot.
@@ -121,7 +144,7 @@ pub(crate) async fn make(
 }
 
 /// Compiles the engine when it is first needed. A failure is met again, and reported, where it is used.
-async fn prepare_engine(executor: &WasmExecutor, base: &Bytes, progress: &dyn Progress) {
+async fn prepare_engine(executor: &WasmExecutor, base: &SnapshotBase, progress: &dyn Progress) {
     if executor.is_base_prepared(base) {
         return;
     }

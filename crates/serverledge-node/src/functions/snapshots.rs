@@ -34,9 +34,25 @@ pub(crate) struct Made {
     pub(crate) remarks: Vec<String>,
 }
 
+/// The language of the source that a snapshot was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnapshotLanguage {
+    JavaScript,
+    Python,
+}
+
+/// The language of a runtime whose versions have snapshots as their code; `None` for all others.
+pub(crate) const fn language(runtime: Runtime) -> Option<SnapshotLanguage> {
+    match runtime {
+        Runtime::JavaScript => Some(SnapshotLanguage::JavaScript),
+        Runtime::PythonWasm => Some(SnapshotLanguage::Python),
+        _ => None,
+    }
+}
+
 /// Whether the code of a runtime's versions is a snapshot of their source.
 pub(crate) const fn is_snapshot(runtime: Runtime) -> bool {
-    matches!(runtime, Runtime::JavaScript | Runtime::PythonWasm)
+    language(runtime).is_some()
 }
 
 /// The deployed source: for a snapshot the source that it was made from, else the code itself.

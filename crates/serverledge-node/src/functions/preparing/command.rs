@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serverledge_core::{
     Digest, Executor as _, Function, FunctionLimits, MemoryMib, Runtime, Version,
 };
-use serverledge_executor_wasm::WasmExecutor;
+use serverledge_executor_wasm::{WasmConfig, WasmExecutor};
 use serverledge_registry::FunctionStore;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -185,8 +185,12 @@ fn check_owner(dir: &Path) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "that is what was asked for")]
 async fn prepare_all(config: &Config) -> Result<(usize, usize)> {
     let (origin, modules) = find(config).await?;
-    let executor =
-        WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
+    let executor = WasmExecutor::open(WasmConfig {
+        // Nothing is called here.
+        loaded_max: 0,
+        ..wasm_config(config)?
+    })
+    .context("failed to start the wasm executor")?;
     let executor = &executor;
     let from = &origin;
     let of = modules.len();
