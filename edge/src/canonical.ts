@@ -103,5 +103,5 @@ function number(token: string): string {
 }
 
 function none(): never {
-  throw new Error('it has no canonical form');
+  throw new Error();
 }

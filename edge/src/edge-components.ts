@@ -186,7 +186,7 @@ class Runner {
         clearTimeout(timer);
         resolve(data);
       };
-      worker.onerror = worker.onmessageerror = () => this.#end(new this.core.CallError('internal', 'the Worker has ended'));
+      worker.onerror = worker.onmessageerror = () => this.#end(new this.core.CallError('internal', 'the Worker ended'));
       worker.postMessage(order);
     });
   }

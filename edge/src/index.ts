@@ -58,7 +58,7 @@ const MEMBERS_BYTES = 60_000;
 
 const more = (): Promise<typeof import('./edge-more.js')> =>
   import('./edge-more.js').catch((error: unknown) => {
-    throw new CallError('node_unreachable', `the library's second file cannot be loaded: ${error}`);
+    throw new CallError('node_unreachable', `edge-more.js cannot be loaded: ${error}`);
   });
 
 /** Connects to the application at this URL, such as `https://node.example/app/shop`. */
@@ -270,10 +270,8 @@ export class App {
     const known = this.#modules.get(key);
     if (known) return known.promise;
     const file = this.#file(wanted);
-    const isShared = (one: EdgeFunction): boolean => one !== wanted && this.#file(one).delta?.base === file.delta?.base;
-    // A base is worth fetching if it serves more than one module.
-    const isOver = !!file.delta && this.functions.some(isShared);
-    const loading: Loading = { promise: more().then(({ fetchModule }) => fetchModule(core, this.base, wanted, file, isOver)) };
+    const files = this.functions.map((one) => this.#file(one));
+    const loading: Loading = { promise: more().then(({ fetchModule }) => fetchModule(core, this.base, wanted, file, files)) };
     this.#modules.set(key, loading);
     loading.promise.then(
       (code) => {

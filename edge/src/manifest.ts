@@ -79,6 +79,6 @@ export async function fetchSigned(url: string): Promise<SignedManifest> {
   try {
     return Object(JSON.parse(body)) as SignedManifest;
   } catch {
-    throw new CallError('manifest_refused', 'the manifest is refused: it is not JSON');
+    throw new CallError('manifest_refused', 'the manifest is not JSON');
   }
 }

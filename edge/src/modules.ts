@@ -6,12 +6,18 @@ import type { Code } from './protocol.js';
 import { withMemoryLimit } from './rewrite.js';
 import type { Core } from './shared.js';
 
-/** Fetches and compiles the module of a function. `isShared`: other modules have the base of its delta. */
-export async function fetchModule(core: Core, base: string, wanted: EdgeFunction, file: ModuleFile, isShared: boolean): Promise<Code> {
+// A base of so many bytes is fetched for a single module: browsers keep it, and the next version needs only its delta.
+const LONG_BYTES = 6 << 20;
+
+/** Fetches and compiles the module of a function: `file`, which is one of the page's `files`. */
+export async function fetchModule(core: Core, base: string, wanted: EdgeFunction, file: ModuleFile, files: readonly ModuleFile[]): Promise<Code> {
+  const { delta } = file;
+  // Else a base is worth fetching if it serves more than one module.
+  const isOver = delta && (file.bytes > LONG_BYTES || files.some((one) => one !== file && one.delta?.base === delta.base));
   let bytes: ArrayBuffer | undefined;
   try {
     // Whatever is wrong with the short way, there is the plain one.
-    if (isShared) bytes = await fetchOver(fetchBytes, base, file).catch(() => undefined);
+    if (isOver) bytes = await fetchOver(fetchBytes, base, file).catch(() => undefined);
     bytes ??= await fetchBytes(`${base}/${file.module}`, file.integrity);
   } catch (error) {
     throw new core.CallError('module_refused', `the module of ${wanted.name} cannot be fetched, or is not the signed one: ${error}`);

@@ -61,7 +61,7 @@ export class Thread {
 
   /** Ends the Worker and all calls; the next call starts another. */
   close(): void {
-    const error = new CallError('cancelled', 'the connection was closed');
+    const error = new CallError('cancelled', 'closed');
     this.#fail(error);
     this.#drop();
     this.#closed.abort(error);
@@ -116,7 +116,7 @@ export class Thread {
         clearTimeout(timer);
         resolve(data);
       };
-      worker.onerror = worker.onmessageerror = () => this.#fail(new CallError('internal', 'the Worker has ended'));
+      worker.onerror = worker.onmessageerror = () => this.#fail(new CallError('internal', 'the Worker ended'));
     });
   }
 }

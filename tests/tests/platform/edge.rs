@@ -6,6 +6,7 @@ mod components;
 mod limits;
 mod older_way;
 mod photos;
+mod python;
 mod trust;
 
 use std::collections::BTreeMap;

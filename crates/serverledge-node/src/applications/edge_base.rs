@@ -1,5 +1,5 @@
-//! The base of snapshots of scripts, as browsers get it: the snapshot of a script that does nothing. All other snapshots
-//! differ from it by what their own scripts made, so a page that has it needs little more for each of them.
+//! The base of snapshots of a language, as browsers get it: the snapshot of a file that does nothing. All other snapshots
+//! differ from it by what their own files made, so a page that has it needs little more for each of them.
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};

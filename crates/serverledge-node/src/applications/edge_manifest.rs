@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_api::{ContentCoding, DeployError, EdgeFile, HostingError};
-use serverledge_core::{Application, Digest, Function, Runtime, error_chain};
+use serverledge_core::{Application, Digest, Function, error_chain};
 use serverledge_wire::edge::{EdgeModuleKind, SignedManifest};
 
 use crate::applications::Apps;
 use crate::applications::edge_modules::{CodeId, FilePart, ModuleInfo};
 use crate::functions::edge_fit::fits;
+use crate::functions::snapshots;
 
 /// Functions of one manifest: a browser may load them all.
 const FUNCTIONS_MAX: usize = 50;
@@ -148,6 +149,6 @@ impl Apps {
 fn code_of(function: &Function) -> CodeId {
     CodeId {
         digest: function.version.code,
-        is_snapshot: function.version.runtime == Runtime::JavaScript,
+        snapshot: snapshots::language(function.version.runtime),
     }
 }

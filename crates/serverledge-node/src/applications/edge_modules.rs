@@ -14,10 +14,13 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use crate::applications::edge_base::{EdgeBase, sha256};
 use crate::applications::edge_files::{EdgeFiles, encoded};
 use crate::functions::edge_fit::{ModuleForm, NotForBrowsers, in_form, module_of};
-use crate::functions::javascript;
+use crate::functions::snapshots::SnapshotLanguage;
+use crate::functions::{javascript, python};
 
 /// Codes of which the module's description is kept. Making one reads the whole code.
 const DESCRIBED_MAX: usize = 10_000;
+/// Longest file that is kept because it was described, before anybody asks for it.
+const DESCRIBED_BYTES_MAX: usize = 4 << 20;
 
 /// A file that browsers load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,21 +61,28 @@ pub(super) enum FilePart {
 /// The description of the module of deployed code, or the reason why there is none.
 type Described = Result<Arc<ModuleInfo>, NotForBrowsers>;
 
-/// Deployed code: its digest, and whether it is a snapshot of a script.
+/// Deployed code: its digest, and the language of the source if it is a snapshot of one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CodeId {
     pub(super) digest: Digest,
-    pub(super) is_snapshot: bool,
+    pub(super) snapshot: Option<SnapshotLanguage>,
 }
 
 /// The modules of deployed code. What is kept is kept by digests, and never changes.
 pub(crate) struct EdgeModules {
     kept: Arc<KeptModules>,
-    base: OnceCell<Arc<EdgeBase>>,
+    bases: LanguageBases,
     /// The turn of whoever describes a module, and of whoever makes a file: the second may be needed again and again, and
     /// must not keep others from the first.
     describing: Arc<Semaphore>,
     making: Arc<Semaphore>,
+}
+
+/// The base of each language's snapshots, made when it is first needed.
+#[derive(Default)]
+struct LanguageBases {
+    javascript: OnceCell<Arc<EdgeBase>>,
+    python: OnceCell<Arc<EdgeBase>>,
 }
 
 struct KeptModules {
@@ -91,18 +101,19 @@ impl EdgeModules {
         if let Some(known) = self.kept.described.get(&code.digest) {
             return Ok(known);
         }
+        // Before the turn: a base may have to be compiled, and others need not wait for that.
+        let base = self.base_of(code, snapshots).await;
         let turn = turn(&self.describing).await?;
         // Others may have described it meanwhile.
         if let Some(known) = self.kept.described.get(&code.digest) {
             return Ok(known);
         }
         let stored = read.await?;
-        let base = self.base_of(code, snapshots).await;
         let kept = Arc::clone(&self.kept);
         blocking("describe a module for browsers", turn, move || {
             let described = kept.describe(&stored, base.as_deref());
             // Another time there may be a base.
-            if base.is_some() || !code.is_snapshot {
+            if base.is_some() || code.snapshot.is_none() {
                 kept.described.insert(code.digest, described.clone());
             }
             Ok(described)
@@ -125,7 +136,8 @@ impl EdgeModules {
             return Ok(Some(kept));
         }
         // Whoever knows the digest of a base or a delta knows it from a description, which was made with the base.
-        let base = self.base.get().filter(|_| code.is_snapshot).cloned();
+        let base = code.snapshot;
+        let base = base.and_then(|language| self.bases.of(language).get().cloned());
         let plain = match (self.kept.files.get(sha256, ContentCoding::Identity), part) {
             (Some(kept), _) => FileSource::File(kept),
             (None, FilePart::Base(_)) => FileSource::Base,
@@ -150,24 +162,33 @@ impl EdgeModules {
         code: CodeId,
         snapshots: Option<&WasmExecutor>,
     ) -> Option<Arc<EdgeBase>> {
-        let snapshots = snapshots.filter(|_| code.is_snapshot)?;
-        let make = async || {
-            let code = javascript::empty_snapshot(snapshots).await?;
-            let made = tokio::task::spawn_blocking(move || EdgeBase::new(&code)).await;
-            Ok(Arc::new(
-                made.ok().flatten().ok_or("browsers cannot run it")?,
-            ))
-        };
-        let made: Result<_, Box<dyn std::error::Error + Send + Sync>> =
-            self.base.get_or_try_init(make).await;
+        let language = code.snapshot?;
+        let snapshots = snapshots?;
+        let make = || made_base(language, snapshots);
+        let made = self.bases.of(language).get_or_try_init(make).await;
         match made {
             Ok(base) => Some(Arc::clone(base)),
             Err(error) => {
-                tracing::warn!(%error, "failed to make the base of scripts for browsers");
+                tracing::warn!(?language, %error, "failed to make a base of snapshots for browsers");
                 None
             }
         }
     }
+}
+
+type BaseError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn made_base(
+    language: SnapshotLanguage,
+    snapshots: &WasmExecutor,
+) -> Result<Arc<EdgeBase>, BaseError> {
+    let code = match language {
+        SnapshotLanguage::JavaScript => javascript::empty_snapshot(snapshots).await?,
+        SnapshotLanguage::Python => python::empty_snapshot(snapshots).await?,
+    };
+    let made = tokio::task::spawn_blocking(move || EdgeBase::new(&code)).await?;
+    made.map(Arc::new)
+        .ok_or_else(|| "browsers cannot run it".into())
 }
 
 impl Default for EdgeModules {
@@ -177,9 +198,18 @@ impl Default for EdgeModules {
                 described: Cache::new(DESCRIBED_MAX),
                 files: EdgeFiles::default(),
             }),
-            base: OnceCell::new(),
+            bases: LanguageBases::default(),
             describing: Arc::new(Semaphore::new(1)),
             making: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl LanguageBases {
+    const fn of(&self, language: SnapshotLanguage) -> &OnceCell<Arc<EdgeBase>> {
+        match language {
+            SnapshotLanguage::JavaScript => &self.javascript,
+            SnapshotLanguage::Python => &self.python,
         }
     }
 }
@@ -218,7 +248,10 @@ impl KeptModules {
             sha256: sha256(&bytes),
             bytes: bytes.len() as u64,
         };
-        self.files.keep(info.sha256, ContentCoding::Identity, bytes);
+        // A long one is sent in a coding, if at all, and would push out others.
+        if bytes.len() <= DESCRIBED_BYTES_MAX {
+            self.files.keep(info.sha256, ContentCoding::Identity, bytes);
+        }
         info
     }
 }

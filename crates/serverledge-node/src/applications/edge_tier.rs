@@ -78,7 +78,7 @@ impl EdgeTier {
         };
         let plain = file_of(&module.plain, folder);
         let kind = match (version.runtime, module.interface) {
-            (Runtime::JavaScript, _) => EdgeModuleKind::Snapshot,
+            (Runtime::JavaScript | Runtime::PythonWasm, _) => EdgeModuleKind::Snapshot,
             (_, CoreInterface::Reactor) => EdgeModuleKind::Reactor,
             (_, CoreInterface::Command) => EdgeModuleKind::Command,
             (_, CoreInterface::Component) => EdgeModuleKind::Component,

@@ -23,9 +23,6 @@ pub(crate) enum ModuleForm {
 pub(crate) enum NotForBrowsers {
     #[error("the runtime {0} needs a container")]
     Container(Runtime),
-    /// Each module has the interpreter and the library with it, some ten megabytes.
-    #[error("the runtime python-wasm runs at nodes only")]
-    Python,
     /// Whoever has its module and its environment has them.
     #[error("it has secrets, which a visitor who runs it could read")]
     Secrets,
@@ -46,8 +43,7 @@ pub(crate) enum NotForBrowsers {
 /// Whether browsers could run a function, as far as that is seen without its code.
 pub(crate) fn fits(function: &Function) -> Result<(), NotForBrowsers> {
     match function.version.runtime {
-        Runtime::Wasm | Runtime::JavaScript => {}
-        Runtime::PythonWasm => return Err(NotForBrowsers::Python),
+        Runtime::Wasm | Runtime::JavaScript | Runtime::PythonWasm => {}
         other => return Err(NotForBrowsers::Container(other)),
     }
     if !function.version.secrets.values.is_empty() {
@@ -109,7 +105,25 @@ pub(crate) async fn remark(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::functions::tests::named;
+
+    #[test]
+    fn what_needs_no_container_fits() {
+        let fits_as = |runtime| {
+            let mut function = named("f");
+            Arc::make_mut(&mut function.version).runtime = runtime;
+            fits(&function)
+        };
+        for runtime in [Runtime::Wasm, Runtime::JavaScript, Runtime::PythonWasm] {
+            assert_eq!(fits_as(runtime), Ok(()));
+        }
+        for runtime in [Runtime::Python, Runtime::NodeJs, Runtime::Custom] {
+            assert_eq!(fits_as(runtime), Err(NotForBrowsers::Container(runtime)));
+        }
+    }
 
     /// A module with a custom section and data of so many bytes.
     fn module(data: usize) -> Bytes {
@@ -134,7 +148,6 @@ mod tests {
     fn reasons_are_sentences() {
         for (reason, words) in [
             (NotForBrowsers::Container(Runtime::Python), "container"),
-            (NotForBrowsers::Python, "python-wasm"),
             (NotForBrowsers::ProgramIo, "standard streams"),
             (NotForBrowsers::Outbound, "sends requests"),
             (NotForBrowsers::TooLarge, "16 MiB"),

@@ -13,10 +13,28 @@ fn code(letters: usize) -> Bytes {
     text.into()
 }
 
+/// A module in binary form with so many bytes of data.
+fn long_code(data: usize) -> Bytes {
+    let leb = |number: usize| -> Vec<u8> {
+        let sevens = (0..5_u8).map(|nth| ((number >> (7 * nth)) & 0x7f).to_le_bytes()[0]);
+        sevens
+            .zip([0x80, 0x80, 0x80, 0x80, 0])
+            .map(|(bits, more)| bits | more)
+            .collect()
+    };
+    // A function without parameters, results and instructions, `_start`.
+    let program = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+    // The section's head: one passive segment.
+    let segment = [&[1, 1][..], &leb(data), &vec![7; data]].concat();
+    [&program[..], &[11], &leb(segment.len()), &segment]
+        .concat()
+        .into()
+}
+
 fn id(number: u8) -> CodeId {
     CodeId {
         digest: Digest::new([number; 32]),
-        is_snapshot: false,
+        snapshot: None,
     }
 }
 
@@ -142,19 +160,33 @@ async fn a_component_has_files_of_its_own_kind() {
 }
 
 /// A snapshot stands for a module that differs a little from the base.
-fn with_base(base: &Bytes, code: &Bytes) -> (EdgeModules, Arc<ModuleInfo>, Arc<EdgeBase>) {
+fn with_base(
+    language: SnapshotLanguage,
+    base: &Bytes,
+    code: &Bytes,
+) -> (EdgeModules, Arc<ModuleInfo>, Arc<EdgeBase>) {
     let modules = EdgeModules::default();
     let base = Arc::new(EdgeBase::new(base).unwrap());
     let info = modules.kept.describe(code, Some(&base));
-    assert!(modules.base.set(Arc::clone(&base)).is_ok());
+    let bases = &modules.bases;
+    assert!(bases.of(language).set(Arc::clone(&base)).is_ok());
     (modules, info.unwrap(), base)
 }
 
 #[tokio::test]
-async fn a_snapshot_is_made_of_its_base() {
-    let (modules, info, base) = with_base(&code(5000), &code(5010));
+async fn a_snapshot_is_made_of_the_base_of_its_language() {
+    for language in [SnapshotLanguage::JavaScript, SnapshotLanguage::Python] {
+        check_base_of(language).await;
+    }
+    // A delta that saves little is none.
+    let (_, stranger, _) = with_base(SnapshotLanguage::Python, &code(10), &code(5000));
+    assert_eq!(stranger.plain.delta, None);
+}
+
+async fn check_base_of(language: SnapshotLanguage) {
+    let (modules, info, base) = with_base(language, &code(5000), &code(5010));
     let snapshot = CodeId {
-        is_snapshot: true,
+        snapshot: Some(language),
         ..id(1)
     };
     let forms = [
@@ -186,7 +218,24 @@ async fn a_snapshot_is_made_of_its_base() {
         assert_eq!(sha256(&made), of_form.module.sha256, "{form:?}");
         assert!(of_form.module.bytes > 20 * delta.file.bytes);
     }
-    // A delta that saves little is none.
-    let (_, stranger, _) = with_base(&code(10), &code(5000));
-    assert_eq!(stranger.plain.delta, None);
+    let stranger = match language {
+        SnapshotLanguage::JavaScript => SnapshotLanguage::Python,
+        SnapshotLanguage::Python => SnapshotLanguage::JavaScript,
+    };
+    assert!(modules.bases.of(stranger).get().is_none());
+}
+
+#[tokio::test]
+async fn a_long_file_is_kept_when_somebody_asks_for_it() {
+    let modules = EdgeModules::default();
+    let long = long_code(DESCRIBED_BYTES_MAX);
+    let info = described(&modules, id(1), long.clone()).await.unwrap();
+    let sha256 = info.plain.module.sha256;
+    let kept = |coding| modules.kept.files.get(sha256, coding).is_some();
+    assert!(!kept(ContentCoding::Identity));
+    let part = FilePart::Module(ModuleForm::Plain);
+    let asked = (sha256, ContentCoding::Gzip);
+    let made = modules.file((id(1), part), asked, async { Ok(long) });
+    assert!(made.await.unwrap().is_some());
+    assert!(kept(ContentCoding::Gzip) && !kept(ContentCoding::Identity));
 }
