@@ -5,8 +5,8 @@
 
 Reads what cargo says of the programs that it built. The output of each is shown when it has ended; the failed ones are
 named at the end. The programs that use the machine's container engine take turns, and that with browsers runs alone.
-A program that hangs is ended after a time, and whoever ends this script sees what the running programs printed: it
-names the tests that have been running for over a minute.
+A program that falls silent is ended after a time, and whoever ends this script sees what the running programs printed:
+it names the tests that have been running for over a minute.
 """
 
 import json
@@ -25,8 +25,10 @@ ALONE = {"platform"}
 # The longest first, so that none of them runs alone at the end.
 FIRST = ["platform", "serverledge-executor-docker/main", "e2e", "cluster", "containers"]
 TAKE_TURNS = {"serverledge-executor-docker/main", "containers"}
-# The longest takes 16 minutes on two cores that do other work too.
-SECONDS_MAX = float(os.environ.get("SERVERLEDGE_TEST_SECONDS_MAX", 30 * 60))
+# A program prints a line for each test, the longest of which takes a minute and a half alone.
+SILENCE_SECONDS_MAX = float(os.environ.get("SERVERLEDGE_TEST_SILENCE_SECONDS_MAX", 10 * 60))
+# How often it is looked whether a program has printed something.
+LOOK_SECONDS = 5
 
 
 def programs(lines):
@@ -94,7 +96,7 @@ class Run:
             ) as running:
                 with self.changed:
                     self.running[name] = (running, began, output)
-                how, stacks = ended(running)
+                how, stacks = ended(running, output)
             with self.changed:
                 del self.running[name]
                 show(name, began, output, how)
@@ -115,17 +117,23 @@ class Run:
             os.kill(os.getpid(), number)
 
 
-def ended(running):
-    """Waits for the end of a program, and brings it about if it does not come by itself. Words for what was not usual, and
-    where the threads of a program stood that hung."""
-    try:
-        running.wait(SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        stacks = stacks_of(running)
-        running.kill()
-        running.wait()
-        return f"was ended after {SECONDS_MAX:.0f} s", stacks
-    return None if running.returncode in (0, 101) else f"ended with {running.returncode}", []
+def ended(running, output):
+    """Waits for the end of a program, and brings it about if it falls silent. Words for what was not usual, and where
+    the threads of a program stood that hung."""
+    length, heard = 0, time.monotonic()
+    while True:
+        try:
+            running.wait(min(LOOK_SECONDS, SILENCE_SECONDS_MAX))
+            return None if running.returncode in (0, 101) else f"ended with {running.returncode}", []
+        except subprocess.TimeoutExpired:
+            now = os.fstat(output.fileno()).st_size
+            if now > length:
+                length, heard = now, time.monotonic()
+        if time.monotonic() - heard > SILENCE_SECONDS_MAX:
+            stacks = stacks_of(running)
+            running.kill()
+            running.wait()
+            return f"was ended after {SILENCE_SECONDS_MAX:.0f} s of silence", stacks
 
 
 def stacks_of(running):

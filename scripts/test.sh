@@ -9,7 +9,7 @@
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
-# SERVERLEDGE_TEST_SECONDS_MAX=N  end a test program that has not ended by itself after so many seconds (1800)
+# SERVERLEDGE_TEST_SILENCE_SECONDS_MAX=N  end a test program that has printed nothing for so many seconds (600)
 # SERVERLEDGE_WASI_TESTSUITE      a checkout of the WASI test suite with its prebuilt tests, for step conformance
 # SERVERLEDGE_TEST_CA_FILE, SERVERLEDGE_TEST_PIP_INDEX, SERVERLEDGE_TEST_NPM_REGISTRY, SERVERLEDGE_TEST_PROXY
 #                                 what tests that install packages tell pip and npm; by default what this machine is set to
