@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs what CI runs: formatting, lints, the images of the runtimes, all tests, documentation, licences, and the example
 # modules and the library for browsers against their sources. Stops at the first step that fails, names it, and ends with
-# a table of durations. Steps that wait more than they compute run beside those that compile, if all steps are asked for.
+# a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt edge images runtimes clippy build test podman instructions doc deny guests
+#   test.sh STEP...     only these: install fmt edge images runtimes clippy build test instructions podman doc deny guests
 #                       conformance deploy
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
@@ -22,9 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt edge images runtimes clippy build test podman instructions doc deny guests conformance deploy)
-# Those that run beside the ones that follow, and the step before which they must have ended.
-declare -A ended_before=([runtimes]=test [podman]=guests)
+all_steps=(install fmt edge images runtimes clippy build test instructions podman doc deny guests conformance deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
@@ -265,58 +263,12 @@ record() {
     current='' without=''
 }
 
-# Of the steps that run beside others: their processes, beginnings and outputs.
-declare -A beside_pid=() beside_began=() beside_log=()
-
-# Starts a step in a process group of its own, so that it can be ended with all that it has started but its services, which
-# it ends itself. Its output is kept until it is over.
-start_beside() {
-    beside_began[$1]=$(now_us) beside_log[$1]=$(mktemp --tmpdir "test-$1.XXXXXX.log")
-    set -m
-    (
-        set +m
-        trap stop_podman EXIT
-        trap 'exit 143' TERM
-        "step_$1"
-    ) >"${beside_log[$1]}" 2>&1 </dev/null &
-    beside_pid[$1]=$!
-    set +m
-    say "started beside the next steps"
-}
-
-# Waits for such a step and shows its output.
-end_beside() {
-    local status=0
-    title "$1, beside other steps"
-    current=$1 began=${beside_began[$1]}
-    wait "${beside_pid[$1]}" || status=$?
-    unset "beside_pid[$1]"
-    cat "${beside_log[$1]}"
-    rm -f "${beside_log[$1]}"
-    ((status == 0)) || exit "$status"
-    record "ok, beside others"
-}
-
-# Ends what still runs beside a step that failed, and shows what it printed.
-stop_beside() {
-    local step
-    for step in "${!beside_pid[@]}"; do
-        title "$step, ended in the middle"
-        kill -TERM -- "-${beside_pid[$step]}" 2>/dev/null || true
-        wait "${beside_pid[$step]}" 2>/dev/null || true
-        cat "${beside_log[$step]}"
-        rm -f "${beside_log[$step]}"
-    done
-}
-
 # Also after Ctrl-C or a step that failed.
 # shellcheck disable=SC2317  # called by the trap
 finish() {
-    local status=$? i failed
+    local status=$? i
     trap '' INT TERM
-    failed=$current
     [[ -z $current ]] || record FAILED
-    stop_beside
     stop_podman
     stop_docker
     title "summary"
@@ -329,7 +281,7 @@ finish() {
     elif ((status == 0)); then
         say "${green}all steps passed${plain}"
     else
-        say "${red}step ${failed:-none} failed${plain}"
+        say "${red}step ${names[-1]:-none} failed${plain}"
     fi
 }
 
@@ -344,15 +296,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 for step in "${steps[@]}"; do
-    for other in "${!beside_pid[@]}"; do
-        [[ ${ended_before[$other]} != "$step" ]] || end_beside "$other"
-    done
     title "$step"
-    # Without containers these steps wait for nothing, and the summary says of each what it leaves out.
-    if ((${#steps[@]} == ${#all_steps[@]})) && [[ -n ${ended_before[$step]:-} ]] && ! skips_docker; then
-        start_beside "$step"
-        continue
-    fi
     current=$step began=$(now_us)
     "step_$step"
     record ok
